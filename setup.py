@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: Apache-2.0
+"""ament_python package: also installs what ROS looks for (share/, lib/, the ament index) after a plain `pip install .`."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+PACKAGE = "ssd_depth_ros"
+
+ROS_WHEELS = [
+    f"ros-{name}"
+    for name in (
+        "rclpy",
+        "rmw-fastrtps-cpp",
+        "ament-index-python",
+        "builtin-interfaces",
+        "diagnostic-msgs",
+        "geometry-msgs",
+        "lifecycle-msgs",
+        "nav-msgs",
+        "rosgraph-msgs",
+        "sensor-msgs",
+        "std-msgs",
+        "std-srvs",
+    )
+]
+
+
+def files(pattern: str) -> list[str]:
+    """Files matching a pattern, sorted so that builds are reproducible."""
+    return sorted(str(path) for path in Path().glob(pattern) if path.is_file())
+
+
+setup(
+    name=PACKAGE,
+    version="0.1.0",
+    description="Robust metric depth from one camera, at night and in rain, for ROS 2",
+    long_description=Path("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    maintainer="ssd_depth_ros maintainers",
+    maintainer_email="maintainers@ssd-depth-ros.example.org",
+    python_requires=">=3.10",
+    packages=find_packages(include=["ssd_core", "ssd_core.*", "ssd_depth_ros", "ssd_depth_ros.*"]),
+    package_data={
+        "ssd_core": ["py.typed"],
+        "ssd_core.weights": ["*/*"],
+        "ssd_depth_ros": ["py.typed"],
+    },
+    data_files=[
+        ("share/ament_index/resource_index/packages", [f"resource/{PACKAGE}"]),
+        (f"share/{PACKAGE}", ["package.xml"]),
+        (f"share/{PACKAGE}/launch", files("launch/*.launch.py")),
+        (f"share/{PACKAGE}/config", files("config/*")),
+        (f"share/{PACKAGE}/recipes", files("training/recipes/*.yaml")),
+        (f"share/{PACKAGE}/sample", files("resource/sample/*")),
+        (f"lib/{PACKAGE}", files("resource/executables/*")),
+    ],
+    install_requires=[
+        "numpy>=1.26",
+        "scipy>=1.11",
+        "torch>=2.6",
+        "transformers>=4.48",
+        "safetensors>=0.4.3",
+        "openvino>=2024.6",
+        "opencv-python-headless>=4.8",
+        "simplejpeg>=1.7",
+        "numba>=0.59",
+        "filelock>=3.12",
+        "pydantic>=2.6",
+        "pyyaml>=6.0",
+        "rosbags>=0.10.4",
+        "typer>=0.12",
+        "rich>=13.7",
+    ],
+    extras_require={
+        "ros": ROS_WHEELS,
+        "render": ["moderngl>=5.10"],
+        "train": ["accelerate>=1.0", "tensorboard>=2.16", "matplotlib>=3.8"],
+        "gdt": ["diffusers>=0.32", "accelerate>=1.0"],
+        "tensorrt": ["torch-tensorrt>=2.6"],
+        "dev": [
+            "pytest>=8.0",
+            "pytest-timeout>=2.3",
+            "hypothesis>=6.100",
+            "mypy>=1.14",
+            "ruff>=0.9",
+            "types-PyYAML",
+            "catkin_pkg>=1.0",
+        ],
+        "test": ["pytest>=8.0", "pytest-timeout>=2.3", "hypothesis>=6.100"],
+    },
+    entry_points={
+        "console_scripts": ["ssd-depth = ssd_core.command_line.main:main"],
+    },
+    zip_safe=True,
+)

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The `ssd-depth` command: one subcommand a file of this folder."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+from rich.console import Console
+
+from ssd_core.command_line.predict import predict
+from ssd_core.command_line.render import render
+
+app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Metric depth from one camera, at night and in rain.")
+app.command()(predict)
+app.command()(render)
+
+
+def main() -> None:
+    """Run the command; errors that the user can mend are one line, not a traceback."""
+    try:
+        app()
+    except (OSError, ValueError) as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+        sys.exit(1)

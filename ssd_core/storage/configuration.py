@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""YAML configuration into pydantic models, with `key=value` overrides, and back beside the results."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pydantic
+import yaml
+
+from ssd_core.storage.atomic_write import atomic_write_text
+
+
+class ConfigurationError(ValueError):
+    """A configuration that can't be used; the message names the key path and what is allowed."""
+
+
+class StrictModel(pydantic.BaseModel):
+    """Base of every configuration: unknown keys are errors, values don't change after loading."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+Model = TypeVar("Model", bound=pydantic.BaseModel)
+
+
+def load_configuration(model: type[Model], path: Path | None = None, overrides: Sequence[str] = ()) -> Model:
+    """Read a YAML file (or start empty), apply overrides such as `student.p_original=0.5`, and validate.
+
+    Raises ConfigurationError naming every wrong key path, FileNotFoundError if the file isn't there.
+    """
+    values: Any = yaml.safe_load(path.read_text()) if path else {}
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: a mapping of keys to values is expected, not {type(values).__name__}")
+    for override in overrides:
+        key, separator, text = override.partition("=")
+        if not separator or not key:
+            raise ConfigurationError(f"{override!r}: overrides are written key=value")
+        _set(values, key.split("."), yaml.safe_load(text))
+    return validate_configuration(model, values, str(path or "configuration"))
+
+
+def validate_configuration(model: type[Model], values: dict[str, Any], origin: str) -> Model:
+    """Validate plain values; `origin` stands in the error for where they came from."""
+    try:
+        return model.model_validate(values)
+    except pydantic.ValidationError as error:
+        lines = [f"{'.'.join(map(str, item['loc'])) or '(whole)'}: {item['msg']} (got {item['input']!r})" for item in error.errors()]
+        raise ConfigurationError(f"{origin}: " + "; ".join(lines)) from error
+
+
+def save_configuration(path: Path, configuration: pydantic.BaseModel) -> None:
+    """Write the resolved configuration and the code's git revision as YAML, atomically."""
+    values = {"git_revision": git_revision(), **configuration.model_dump(mode="json")}
+    atomic_write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def git_revision() -> str:
+    """Revision of the source this runs from, '-dirty' if changed, 'unknown' outside a git checkout."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
+    for key in keys[:-1]:
+        inner = values.setdefault(key, {})
+        if not isinstance(inner, dict):
+            raise ConfigurationError(f"{'.'.join(keys)}: {key!r} holds a value, not a section")
+        values = inner
+    values[keys[-1]] = value
