@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples
+# PYTHON=python3.12 chooses the interpreter, TORCH="torch==2.13.0" the build of torch that is installed first.
+
+PYTHON ?= python3
+VENV ?= .venv
+OUT ?= demo
+BAG ?=
+MODEL ?= bundled
+
+# A sourced ROS brings its own rclpy and messages: the environment then sees the system's packages, and the [ros] wheels stay out.
+ifeq ($(strip $(ROS_DISTRO)),)
+  EXTRAS := ros,render,train,gdt,dev
+  VENV_FLAGS :=
+else
+  EXTRAS := render,train,gdt,dev
+  VENV_FLAGS := --system-site-packages
+endif
+
+# Plain "torch" is the CUDA build, several GB; without an NVIDIA driver Python 3.11 takes the release that is tested here.
+TORCH ?= $(shell if ! command -v nvidia-smi >/dev/null 2>&1 && $(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))'; then echo torch==2.13.0; else echo torch; fi)
+
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.setup-done
+# MCAP, sheets and videos need no display; EGL does the rendering, on a software rasteriser if there is no GPU.
+APT_PACKAGES := libegl1 libgl1 libgl1-mesa-dri
+
+.PHONY: setup demo test lint samples clean
+
+setup: $(STAMP)
+
+$(STAMP): setup.py constraints.txt Makefile
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 10) <= v else f"Python {v[0]}.{v[1]} is too old: 3.10 or newer is needed (make PYTHON=python3.11)")'
+	@$(MAKE) --no-print-directory apt-packages
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV_FLAGS) $(VENV) || { rm -rf $(VENV); echo "python3 -m venv failed. Fix: apt-get install python3-venv"; exit 1; }
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=64" wheel
+	$(BIN)/python -m pip install --quiet $(TORCH)
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e ".[$(EXTRAS)]"
+	@touch $(STAMP)
+	@echo "Ready: $(BIN)/ssd-depth --help"
+
+.PHONY: apt-packages
+apt-packages:
+	@if ldconfig -p 2>/dev/null | grep -q 'libEGL\.so\.1' && ldconfig -p | grep -q 'libGL\.so\.1' && ls /usr/lib/*/dri/*_dri.so >/dev/null 2>&1; then :; \
+	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(APT_PACKAGES) >/dev/null; \
+	elif command -v apt-get >/dev/null && sudo -n true 2>/dev/null; then sudo apt-get update -qq && sudo DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $(APT_PACKAGES) >/dev/null; \
+	else echo "Rendering needs EGL. Fix: sudo apt-get install $(APT_PACKAGES)   (everything else works without)"; fi
+
+demo: $(STAMP)
+	$(BIN)/python -m ssd_depth_ros.demo --out $(OUT) --model $(MODEL) $(if $(BAG),--bag "$(BAG)")
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache

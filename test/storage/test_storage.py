@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from ssd_core.storage.atomic_write import atomic_directory, atomic_write, atomic_write_text
+from ssd_core.storage.configuration import ConfigurationError, StrictModel, load_configuration, save_configuration
+from ssd_core.storage.json_lines import append_json_line, read_json_lines
+
+
+class Inner(StrictModel):
+    share: float = 0.5
+
+
+class Outer(StrictModel):
+    name: str = "x"
+    inner: Inner = Inner()
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file.txt"
+    atomic_write_text(target, "old")
+    with pytest.raises(RuntimeError), atomic_write(target) as file:
+        file.write(b"half")
+        raise RuntimeError
+    assert target.read_text() == "old"
+    assert list(target.parent.iterdir()) == [target]
+
+
+def test_a_failed_folder_leaves_the_old_folder(tmp_path: Path) -> None:
+    target = tmp_path / "folder"
+    for text in ("one", "two"):
+        with atomic_directory(target) as folder:
+            (folder / text).write_text(text)
+    assert [path.name for path in target.iterdir()] == ["two"]
+    with pytest.raises(RuntimeError), atomic_directory(target) as folder:
+        (folder / "three").write_text("3")
+        raise RuntimeError
+    assert [path.name for path in target.iterdir()] == ["two"]
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_half_written_last_line_is_ignored_and_then_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    append_json_line(path, {"n": 1})
+    with path.open("ab") as file:
+        file.write(b'{"n": 2, "text": "' + b"x" * 10_000)
+    assert read_json_lines(path) == [{"n": 1}]
+    append_json_line(path, {"n": 3})
+    assert read_json_lines(path) == [{"n": 1}, {"n": 3}]
+
+
+@pytest.mark.parametrize("line", ["{not json}", "[1, 2]"])
+def test_a_wrong_line_is_named(tmp_path: Path, line: str) -> None:
+    (tmp_path / "log.jsonl").write_text('{"n": 1}\n' + line + "\n")
+    with pytest.raises(ValueError, match=r"log\.jsonl:2"):
+        read_json_lines(tmp_path / "log.jsonl")
+
+
+def test_overrides_and_round_trip(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("name: y\n")
+    configuration = load_configuration(Outer, tmp_path / "c.yaml", ["inner.share=0.25"])
+    assert configuration == Outer(name="y", inner=Inner(share=0.25))
+    save_configuration(tmp_path / "resolved.yaml", configuration)
+    assert "git_revision" in (tmp_path / "resolved.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [("inner.shore=1", r"inner\.shore"), ("inner.share=much", r"inner\.share"), ("nonsense", "key=value"), ("name.a=1", "name")],
+)
+def test_wrong_keys_and_values_are_named_by_path(override: str, message: str) -> None:
+    overrides = ["name=y", override] if override.startswith("name.") else [override]
+    with pytest.raises(ConfigurationError, match=message):
+        load_configuration(Outer, None, overrides)
