@@ -18,7 +18,11 @@ _JPEG_MAGIC = b"\xff\xd8"
 
 
 class ImageDecodeError(ValueError):
-    """Bytes that aren't a whole image; the message says what they look like."""
+    """Bytes that aren't a whole image; the message says what they look like, `cause` is a short word to count them by."""
+
+    def __init__(self, message: str, cause: str = "damaged_image") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 def decode_image(data: bytes | memoryview | npt.NDArray[np.uint8], min_size: tuple[int, int] | None = None) -> Image:
@@ -30,7 +34,7 @@ def decode_image(data: bytes | memoryview | npt.NDArray[np.uint8], min_size: tup
     """
     buffer = np.frombuffer(data, dtype=np.uint8)
     if buffer.size == 0:
-        raise ImageDecodeError("no data: the image message is empty")
+        raise ImageDecodeError("no data: the image message is empty", "empty_image")
     if buffer[:2].tobytes() == _JPEG_MAGIC:
         return _decode_jpeg(buffer, min_size)
     try:
@@ -40,9 +44,22 @@ def decode_image(data: bytes | memoryview | npt.NDArray[np.uint8], min_size: tup
     if image is None:
         head = buffer[:8].tobytes().hex(" ")
         raise ImageDecodeError(
-            f"{buffer.size} bytes that are no JPEG, PNG or other known image (they start with {head}), or a truncated one"
+            f"{buffer.size} bytes that are no JPEG, PNG or other known image (they start with {head}), or a truncated one",
+            "unknown_format",
         )
     return np.asarray(image, dtype=np.uint8)
+
+
+def jpeg_size(data: bytes | memoryview | npt.NDArray[np.uint8]) -> tuple[int, int] | None:
+    """(width, height) from a JPEG's header, without decoding it; None for anything that is no JPEG or has no readable header."""
+    buffer = np.frombuffer(data, dtype=np.uint8) if len(data) else np.empty(0, dtype=np.uint8)
+    if buffer[:2].tobytes() != _JPEG_MAGIC:
+        return None
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(buffer)
+    except ValueError:
+        return None
+    return int(width), int(height)
 
 
 def _decode_jpeg(buffer: npt.NDArray[np.uint8], min_size: tuple[int, int] | None) -> Image:

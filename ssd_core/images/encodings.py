@@ -69,18 +69,18 @@ def decode_raw_image(data: Any, encoding: str, width: int, height: int, step: in
     Raises ImageDecodeError for an unknown encoding, an empty size, a step shorter than a row, or too few bytes.
     """
     if width < 1 or height < 1:
-        raise ImageDecodeError(f"image size {width}x{height} is empty")
+        raise ImageDecodeError(f"image size {width}x{height} is empty", "empty_image")
     buffer = np.frombuffer(data, dtype=np.uint8) if len(data) else np.empty(0, dtype=np.uint8)
     if encoding in _SEMI_PLANAR:
         return _decode_semi_planar(buffer, encoding, width, height, step)
     if encoding not in _PACKED:
-        raise ImageDecodeError(f"unknown encoding {encoding!r}; known: {', '.join(RAW_ENCODINGS)}")
+        raise ImageDecodeError(f"unknown encoding {encoding!r}; known: {', '.join(RAW_ENCODINGS)}", "unknown_encoding")
     layout = _PACKED[encoding]
     _check_size(buffer, encoding, width, height, step, width * layout.channels * layout.sample_bytes, height)
     if layout.even_width and width % 2:
-        raise ImageDecodeError(f"{encoding} needs an even width, got {width}")
+        raise ImageDecodeError(f"{encoding} needs an even width, got {width}", "odd_size")
     if encoding.startswith("bayer_") and (width < 2 or height < 2):
-        raise ImageDecodeError(f"{encoding} needs at least 2x2 pixels, got {width}x{height}")
+        raise ImageDecodeError(f"{encoding} needs at least 2x2 pixels, got {width}x{height}", "odd_size")
     shape = (height, width) if layout.channels == 1 else (height, width, layout.channels)
     pixels = _samples(buffer, shape, step, layout.sample_bytes, is_bigendian)
     if layout.conversion is not None:
@@ -102,7 +102,7 @@ def _samples(
 
 def _decode_semi_planar(buffer: npt.NDArray[np.uint8], encoding: str, width: int, height: int, step: int) -> Image:
     if width % 2 or height % 2:
-        raise ImageDecodeError(f"{encoding} needs an even width and height, got {width}x{height}")
+        raise ImageDecodeError(f"{encoding} needs an even width and height, got {width}x{height}", "odd_size")
     rows = height * 3 // 2
     _check_size(buffer, encoding, width, height, step, width, rows)
     planes: npt.NDArray[np.uint8] = np.ndarray((rows, width), dtype=np.uint8, buffer=buffer, strides=(step, 1))
@@ -111,8 +111,9 @@ def _decode_semi_planar(buffer: npt.NDArray[np.uint8], encoding: str, width: int
 
 def _check_size(buffer: npt.NDArray[np.uint8], encoding: str, width: int, height: int, step: int, row_bytes: int, rows: int) -> None:
     if step < row_bytes:
-        raise ImageDecodeError(f"step {step} is smaller than a row: {width} pixels of {encoding} are {row_bytes} bytes")
+        raise ImageDecodeError(f"step {step} is smaller than a row: {width} pixels of {encoding} are {row_bytes} bytes", "step_too_small")
     if buffer.size < rows * step:
         raise ImageDecodeError(
-            f"data is too short: {width}x{height} {encoding} with step {step} needs {rows * step} bytes, got {buffer.size}"
+            f"data is too short: {width}x{height} {encoding} with step {step} needs {rows * step} bytes, got {buffer.size}",
+            "data_too_short",
         )
