@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compiled networks kept on disk, so that only the first start on a machine is slow."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import logging
+import os
+import shutil
+import tempfile
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+import filelock
+
+from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
+
+_logger = logging.getLogger(__name__)
+
+FOLDER_VARIABLE = "SSD_DEPTH_CACHE"
+_MANIFEST = "engine.json"
+
+Engine = TypeVar("Engine")
+
+
+@dataclasses.dataclass(frozen=True)
+class EngineKey:
+    """Everything that a compiled network depends on; any difference means another entry."""
+
+    weights_hash: str
+    input_size: tuple[int, int]
+    batch: int
+    precision: str
+    backend: str
+    versions: dict[str, str]
+    """Libraries (and, where compiled code is stored, the device) by name."""
+
+    @property
+    def digest(self) -> str:
+        """Short name of the entry's folder."""
+        return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:24]
+
+
+def default_cache_folder() -> Path:
+    """$SSD_DEPTH_CACHE, or ssd_depth_ros in $XDG_CACHE_HOME, or in ~/.cache."""
+    if os.environ.get(FOLDER_VARIABLE):
+        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
+    home = os.environ.get("XDG_CACHE_HOME")
+    return (Path(home) if home else Path.home() / ".cache") / "ssd_depth_ros"
+
+
+class EngineCache:
+    """A folder of entries, each a folder that appears whole or not at all, safe for several processes."""
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self.folder = folder or default_cache_folder()
+
+    def get(self, key: EngineKey, build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:
+        """Load the entry of `key`, building it first where there is none; a damaged entry is rebuilt with a warning.
+
+        build: fills an empty folder with files. load: reads them; whatever it raises from an entry counts as damage, but what it
+        raises right after a build is passed on. Where the cache folder can't be written, builds in a temporary folder, with a warning.
+        """
+        entry = self.folder / "engines" / key.digest
+        try:
+            entry.parent.mkdir(parents=True, exist_ok=True)
+            lock = filelock.FileLock(entry.with_suffix(".lock"))
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            _logger.info("waiting for another process that compiles the same network")
+            lock.acquire()
+        except OSError as error:
+            _logger.warning(
+                "the cache folder %s can't be written (%s): the network is compiled at every start. Set %s to a writable folder",
+                self.folder,
+                error.strerror or error,
+                FOLDER_VARIABLE,
+            )
+            return _build_without_cache(build, load)
+        try:
+            return self._get_locked(entry, key, build, load)
+        finally:
+            lock.release()
+
+    def _get_locked(self, entry: Path, key: EngineKey, build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:
+        if entry.exists():
+            try:
+                _check_manifest(entry, key)
+                return load(entry)
+            except Exception as error:  # noqa: BLE001  (a damaged file can make the library raise anything)
+                _logger.warning("the cached network %s is damaged or stale (%s); it is compiled anew", entry, error)
+        try:
+            with atomic_directory(entry) as temporary:
+                build(temporary)
+                _write_manifest(temporary, key)
+        except OSError as error:
+            _logger.warning("the compiled network can't be kept in %s (%s)", self.folder, error.strerror or error)
+            return _build_without_cache(build, load)
+        return load(entry)
+
+
+def _build_without_cache(build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:
+    temporary = Path(tempfile.mkdtemp(prefix="ssd_depth_engine."))
+    try:
+        build(temporary)
+        return load(temporary)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _write_manifest(folder: Path, key: EngineKey) -> None:
+    files = {path.name: _fingerprint(path) for path in sorted(folder.iterdir())}
+    atomic_write_text(folder / _MANIFEST, json.dumps({"key": dataclasses.asdict(key), "files": files}, indent=1) + "\n")
+
+
+def _check_manifest(folder: Path, key: EngineKey) -> None:
+    manifest = json.loads((folder / _MANIFEST).read_text())
+    if manifest["key"] != json.loads(json.dumps(dataclasses.asdict(key))):
+        raise ValueError("it was made for something else")
+    for name, fingerprint in manifest["files"].items():
+        if _fingerprint(folder / name) != fingerprint:
+            raise ValueError(f"{name} has changed since it was written")
+
+
+def _fingerprint(path: Path) -> list[int]:
+    """Size and CRC-32: against broken disks and half copies, not against malice, and much faster than SHA-256."""
+    crc, size = 0, 0
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            crc, size = zlib.crc32(block, crc), size + len(block)
+    return [size, crc]
