@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Serialised (CDR) messages in and out of rclpy: types by name, stamps out of raw bytes, quality of service from recordings."""
+
+from __future__ import annotations
+
+import importlib
+import struct
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
+
+from ssd_core.data.bag_storage import BagConnection
+
+IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
+CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+
+
+class UnknownMessageTypeError(LookupError):
+    """A message type that isn't installed here; the message says how to get it."""
+
+
+class Stamp(NamedTuple):
+    """header.stamp of a message."""
+
+    seconds: int
+    nanoseconds: int
+
+    def total(self) -> int:
+        """Nanoseconds since the epoch."""
+        return self.seconds * 10**9 + self.nanoseconds
+
+    def __str__(self) -> str:
+        return f"{self.seconds}.{self.nanoseconds:09d}"
+
+
+def message_class(type_name: str) -> Any:
+    """The Python class of e.g. `sensor_msgs/msg/Image`.
+
+    Raises UnknownMessageTypeError where the package isn't installed.
+    """
+    package, _, name = type_name.replace("/msg/", "/").partition("/")
+    try:
+        return getattr(importlib.import_module(f"{package}.msg"), name)
+    except (ImportError, AttributeError) as error:
+        raise UnknownMessageTypeError(
+            f"{type_name} isn't installed here (with ROS: apt install ros-$ROS_DISTRO-{package.replace('_', '-')})"
+        ) from error
+
+
+def has_header(message_type: Any) -> bool:
+    """Whether a message class begins with a std_msgs/Header, so that `header_stamp` can read its bytes."""
+    first = next(iter(message_type.get_fields_and_field_types().values()), "")
+    return bool(first == "std_msgs/Header")
+
+
+def header_stamp(raw: bytes) -> Stamp:
+    """header.stamp of a serialised message that begins with a std_msgs/Header (CDR: 4 bytes of encapsulation, int32, uint32).
+
+    Raises ValueError for fewer than 12 bytes.
+    """
+    if len(raw) < 12:
+        raise ValueError(f"a message with a header has at least 12 bytes, this one {len(raw)}")
+    little_endian = raw[1] & 1
+    return Stamp(*struct.unpack_from("<iI" if little_endian else ">iI", raw, 4))
+
+
+def recorded_profile(connection: BagConnection) -> QoSProfile:
+    """The profile to offer for a recorded topic: what its publishers offered, else reliable, volatile, the last 10.
+
+    Publishers that differ are met by the defaults, which suit every subscriber except a transient-local one. /tf_static is
+    transient-local in any case: latecomers need it.
+    """
+    profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10)
+    if len(set(connection.offered_qos)) == 1:
+        offered = connection.offered_qos[0]
+        if offered.reliability == "best_effort":
+            profile.reliability = ReliabilityPolicy.BEST_EFFORT
+        if offered.durability == "transient_local":
+            profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        if offered.history == "keep_all":
+            profile.history = HistoryPolicy.KEEP_ALL
+        elif offered.depth > 0:
+            profile.depth = offered.depth
+    if connection.topic.rpartition("/")[2] == "tf_static":
+        profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+    return profile
+
+
+class RawSubscription:
+    """A subscription that hands over serialised bytes: reliable, and best-effort as soon as a publisher offers only that.
+
+    ROS 2 has no "whatever is offered" that also works if the subscriber comes first, hence the second attempt.
+    """
+
+    def __init__(self, node: Node, topic: str, type_name: str, callback: Callable[[bytes], None], transient_local: bool = False) -> None:
+        """Subscribe; raises UnknownMessageTypeError. transient_local also asks for what was published earlier."""
+        self._node = node
+        self._topic = topic
+        self._type = message_class(type_name)
+        self._callback = callback
+        self._durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
+        self.reliability = ReliabilityPolicy.RELIABLE
+        self._retry: Any = None
+        self._subscription = self._subscribe()
+
+    def _subscribe(self) -> Any:
+        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=self.reliability, durability=self._durability)
+        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible)
+        return self._node.create_subscription(self._type, self._topic, self._callback, profile, raw=True, event_callbacks=events)
+
+    def _on_incompatible(self, _: Any) -> None:
+        if self.reliability != ReliabilityPolicy.BEST_EFFORT and self._retry is None:
+            # Not from inside the event's own callback: that would destroy the handler that is running.
+            self._retry = self._node.create_timer(0.0, self._fall_back)
+
+    def _fall_back(self) -> None:
+        self._node.destroy_timer(self._retry)
+        self._retry = None
+        self._node.get_logger().info(f"{self._topic}: a publisher offers best-effort only, subscribing so")
+        self.reliability, self._durability = ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE
+        self._node.destroy_subscription(self._subscription)
+        self._subscription = self._subscribe()
