@@ -85,6 +85,8 @@ def save_checkpoint(folder: Path, model: DepthModel, half: bool = False) -> None
     with atomic_directory(folder) as temporary, quiet_transformers():
         network.save_pretrained(temporary, max_shard_size="100GB")
         atomic_write_text(temporary / DESCRIPTION_FILE, description.model_dump_json(indent=2) + "\n")
+        # safetensors keeps the file to its writer; the group may read results here.
+        (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
 
 
 def find_folder(name_or_path: str | Path) -> Path:
