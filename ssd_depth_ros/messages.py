@@ -5,11 +5,12 @@ from __future__ import annotations
 
 import array
 import dataclasses
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus, KeyValue
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2, PointField
 from std_msgs.msg import Header
 
@@ -17,6 +18,7 @@ from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.camera_info import camera_from_info
 from ssd_core.images.codec import ImageDecodeError, decode_image, encode_jpeg, jpeg_size
 from ssd_core.images.encodings import RAW_ENCODINGS, decode_raw_image
+from ssd_depth_ros.health import Status
 
 Pixels = npt.NDArray[np.uint8]
 Size = tuple[int, int]
@@ -83,11 +85,15 @@ def camera_info_key(info: CameraInfo) -> Hashable:
     return info.width, info.height, info.distortion_model, matrices, info.binning_x, info.binning_y, region
 
 
-def camera_from_message(info: CameraInfo, rectified: bool, ignore_distortion: bool = False) -> PinholeCamera:
-    """The camera of the image that this CameraInfo belongs to. Raises CameraError, DistortionError (see camera_from_info)."""
+def camera_from_message(info: CameraInfo, rectified: bool, image_size: Size, ignore_distortion: bool = False) -> PinholeCamera:
+    """The camera of the image that this CameraInfo belongs to; image_size stands in where the driver left the size empty.
+
+    Raises CameraError, DistortionError (see camera_from_info).
+    """
+    width, height = (info.width, info.height) if info.width or info.height else image_size
     return camera_from_info(
-        width=info.width,
-        height=info.height,
+        width=width,
+        height=height,
         k=info.k,
         d=[] if ignore_distortion else info.d,
         r=info.r,
@@ -201,3 +207,20 @@ def rgb_message(header: Header, pixels: Pixels) -> Image:
 def jpeg_message(header: Header, pixels: Pixels, quality: int) -> CompressedImage:
     """A CompressedImage ("jpeg") of RGB pixels (H, W, 3)."""
     return CompressedImage(header=header, format="jpeg", data=array.array("B", encode_jpeg(pixels, quality)))
+
+
+def diagnostic_message(stamp: Any, statuses: Sequence[Status], hardware_id: str) -> DiagnosticArray:
+    """A DiagnosticArray of the node's statuses; stamp is a builtin_interfaces Time."""
+    return DiagnosticArray(
+        header=Header(stamp=stamp),
+        status=[
+            DiagnosticStatus(
+                level=bytes([status.level]),
+                name=status.name,
+                message=status.message,
+                hardware_id=hardware_id,
+                values=[KeyValue(key=key, value=str(value)) for key, value in status.values.items()],
+            )
+            for status in statuses
+        ],
+    )

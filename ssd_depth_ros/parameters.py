@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every parameter of the depth node, declared once: type, default, range, description.
 
-`python -m ssd_depth_ros.parameters` writes the documentation from it. Imports no ROS at module level, so that documentation and tests need none.
+`python -m ssd_depth_ros.parameters` writes the documentation from it. Imports no ROS at module level, so that neither
+documentation nor its tests need ROS.
 """
 
 from __future__ import annotations
@@ -72,7 +73,7 @@ class Settings:
     )
     transport: str = _parameter(
         "auto",
-        "`raw`: Image, `compressed`: CompressedImage (also on the topic's `/compressed`), `auto`: what is published, the topic itself first",
+        "`raw`: Image, `compressed`: CompressedImage (also on the topic's `/compressed`), `auto`: what is published",
         choices=("auto", "raw", "compressed"),
     )
     rectified: str = _parameter(

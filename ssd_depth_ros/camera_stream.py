@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One camera's input: its newest image, and the intrinsics that belong to it."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from rclpy.node import Node
+from sensor_msgs.msg import CameraInfo
+
+from ssd_core.geometry.camera import CameraError, PinholeCamera
+from ssd_core.geometry.camera_info import DistortionError
+from ssd_depth_ros.health import CameraHealth
+from ssd_depth_ros.messages import Size, camera_from_message, camera_info_key, stamp_ns
+from ssd_depth_ros.parameters import Settings
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, ImageSource, find_image_source, published_types
+
+CAMERA_INFO_PATIENCE = 1.0
+"""Seconds that the first image waits for a CameraInfo: the two topics are discovered and delivered independently."""
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect up to which a CameraInfo of another size is taken for that of the unscaled image."""
+
+
+@dataclasses.dataclass(frozen=True)
+class ReceivedImage:
+    """An undecoded image message, its stamp, and the monotonic second of its arrival."""
+
+    message: Any
+    stamp_ns: int
+    received: float
+
+
+class CameraStream:
+    """Keeps the newest image (an older one that nobody took is dropped and counted) and the cached CameraInfo.
+
+    Callbacks run in the executor's thread, `take` and `camera_for` in the worker's. `wake` is called when there may be
+    something to take.
+    """
+
+    def __init__(self, node: Node, name: str, settings: Settings, health: CameraHealth, wake: Callable[[], None]) -> None:
+        self._node = node
+        self.name = name
+        self._settings = settings
+        self._health = health
+        self._wake = wake
+        self._image_topic = settings.image_topic_of(name)
+        self._info_topic = node.resolve_topic_name(settings.camera_info_topic_of(name))
+        resolved = node.resolve_topic_name(self._image_topic)
+        self.is_rectified = settings.rectified == "true" or (settings.rectified == "auto" and "rect" in resolved)
+        self._images: AdaptiveSubscription | None = None
+        self._infos: AdaptiveSubscription | None = None
+        self._lock = threading.Lock()
+        self._newest: ReceivedImage | None = None
+        self._first_image: float | None = None
+        self._last_stamp: int | None = None
+        self._info: CameraInfo | None = None
+        self._info_key: Hashable = None
+        self._camera_key: Hashable = None
+        self._camera: PinholeCamera | None = None
+        self._trouble: tuple[str, str] | None = None
+
+    @property
+    def topic(self) -> str | None:
+        """Topic the images come from; None while none is found."""
+        return self._images.source.topic if self._images else None
+
+    def subscribe(self) -> None:
+        """Start to receive (images as soon as somebody publishes them, see `look`)."""
+        self._infos = AdaptiveSubscription(self._node, ImageSource(self._info_topic, CameraInfo), self._on_info)
+        self.look()
+
+    def look(self) -> None:
+        """Look for the image publisher, and for another one when it has gone. Cheap; call it about twice a second."""
+        if self._infos is None:
+            return
+        current = self._images.source if self._images else None
+        if current is not None and published_types(self._node, current.topic):
+            return
+        source = find_image_source(self._node, self._image_topic, self._settings.transport)
+        if source is None or source == current:
+            return
+        if self._images is not None:
+            self._images.destroy()
+        self._images = AdaptiveSubscription(self._node, source, self._on_image)
+        self._node.get_logger().info(f"{self.name or 'camera'}: images from {source.topic} ({source.message_type.__name__})")
+
+    def unsubscribe(self) -> None:
+        """Stop receiving and forget the waiting image."""
+        for subscription in (self._images, self._infos):
+            if subscription is not None:
+                subscription.destroy()
+        self._images = self._infos = None
+        with self._lock:
+            self._newest = self._first_image = self._last_stamp = None
+
+    def take(self) -> ReceivedImage | None:
+        """The newest image, once; None if there is none or its CameraInfo is still worth waiting for."""
+        with self._lock:
+            if self._newest is None or self._awaits_info():
+                return None
+            taken, self._newest = self._newest, None
+        return taken
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an image is held back for its CameraInfo."""
+        with self._lock:
+            return self._newest is not None
+
+    def went_back(self, image: ReceivedImage) -> bool:
+        """Whether this image's stamp lies before the last one's (a recording started again); derived caches are then dropped."""
+        back = self._last_stamp is not None and image.stamp_ns < self._last_stamp
+        self._last_stamp = image.stamp_ns
+        if back:
+            self._camera_key = None
+            self._health.clock_jumped()
+        return back
+
+    def camera_for(self, size: Size) -> PinholeCamera | None:
+        """The camera of an image of this (width, height), cached until the CameraInfo or the size changes.
+
+        None where no usable intrinsics are known; that is said once for a while and counted.
+        """
+        with self._lock:
+            info, key = self._info, (self._info_key, size)
+        if key != self._camera_key:
+            self._camera, self._trouble = self._build_camera(info, size)
+            self._camera_key = key
+        if self._trouble is not None:
+            self._health.complain(*self._trouble)
+        return self._camera
+
+    def _build_camera(self, info: CameraInfo | None, size: Size) -> tuple[PinholeCamera | None, tuple[str, str] | None]:
+        if info is None:
+            trouble = (
+                "no_camera_info",
+                f"no CameraInfo on {self._info_topic}: no point cloud; publish it, set camera_info_topic, or give fx, fy, cx, cy",
+            )
+        else:
+            try:
+                return self._camera_from_info(info, size)
+            except CameraError as error:
+                trouble = ("camera_info", f"{self._info_topic}: {error}; calibrate the camera or give fx, fy, cx, cy")
+        camera = self._camera_from_parameters(size)
+        return camera, None if camera is not None and info is None else trouble
+
+    def _camera_from_info(self, info: CameraInfo, size: Size) -> tuple[PinholeCamera, tuple[str, str] | None]:
+        trouble = None
+        try:
+            camera = camera_from_message(info, self.is_rectified, size)
+        except DistortionError as error:
+            camera = camera_from_message(info, self.is_rectified, size, ignore_distortion=True)
+            trouble = ("distortion", f"{self._info_topic}: {error}; the lens is treated as free of distortion")
+        return fitted(camera, size), trouble
+
+    def _camera_from_parameters(self, size: Size) -> PinholeCamera | None:
+        values = self._settings
+        if values.fx <= 0:
+            return None
+        width, height = (values.width, values.height) if values.width else size
+        camera = PinholeCamera(
+            width, height, values.fx, values.fy or values.fx, values.cx or (width - 1) / 2, values.cy or (height - 1) / 2
+        )
+        try:
+            return fitted(camera, size)
+        except CameraError as error:
+            self._health.complain("camera_parameters", f"parameters width, height: {error}")
+            return None
+
+    def _awaits_info(self) -> bool:
+        if self._info is not None or self._settings.fx > 0 or self._first_image is None:
+            return False
+        return time.monotonic() - self._first_image < CAMERA_INFO_PATIENCE
+
+    def _on_image(self, message: Any) -> None:
+        received = time.monotonic()
+        self._health.image_received()
+        with self._lock:
+            replaced, self._newest = self._newest, ReceivedImage(message, stamp_ns(message.header), received)
+            if self._first_image is None:
+                self._first_image = received
+        if replaced is not None:
+            self._health.image_dropped()
+        self._wake()
+
+    def _on_info(self, message: CameraInfo) -> None:
+        key = camera_info_key(message)
+        with self._lock:
+            if key == self._info_key:
+                return
+            changed = self._info is not None
+            self._info, self._info_key = message, key
+        if changed:
+            self._node.get_logger().info(f"{self._info_topic}: the camera's intrinsics have changed")
+        self._wake()
+
+
+def fitted(camera: PinholeCamera, size: Size) -> PinholeCamera:
+    """The camera scaled to an image of the same aspect. Raises CameraError where the aspects differ (a crop can't be guessed)."""
+    if camera.size == size:
+        return camera
+    ratio = (camera.width / camera.height) / (size[0] / size[1])
+    if abs(ratio - 1) > ASPECT_TOLERANCE:
+        raise CameraError(f"intrinsics of {camera.width}x{camera.height} don't fit images of {size[0]}x{size[1]}: another aspect")
+    return camera.scaled(*size)

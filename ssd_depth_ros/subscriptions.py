@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Subscriptions that find their publisher: raw or compressed, reliable or best-effort, whatever the graph offers."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+from rclpy.event_handler import SubscriptionEventCallbacks
+from rclpy.node import Node
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos_overriding_options import QoSOverridingOptions
+from rclpy.subscription import Subscription
+from sensor_msgs.msg import CompressedImage, Image
+
+_TYPES: dict[str, Any] = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/CompressedImage": CompressedImage}
+
+
+@dataclasses.dataclass(frozen=True)
+class ImageSource:
+    """Where a camera's images come from: a resolved topic and its message type."""
+
+    topic: str
+    message_type: Any
+
+
+def find_image_source(node: Node, topic: str, transport: str) -> ImageSource | None:
+    """Look at the graph for a publisher of `topic`, then of its `/compressed` sibling; None if there is none of a fitting type.
+
+    transport: auto, raw or compressed; raw needs no publisher, its topic and type are known.
+    """
+    resolved = node.resolve_topic_name(topic)
+    if transport == "raw":
+        return ImageSource(resolved, Image)
+    for candidate in (resolved, _compressed_sibling(node, topic, resolved)):
+        offered = published_types(node, candidate)
+        for name, message_type in _TYPES.items():
+            if name in offered and (transport == "auto" or message_type is CompressedImage):
+                return ImageSource(candidate, message_type)
+    return None
+
+
+def published_types(node: Node, resolved_topic: str) -> set[str]:
+    """Types that publishers offer on a topic now."""
+    return {endpoint.topic_type for endpoint in node.get_publishers_info_by_topic(resolved_topic)}
+
+
+def _compressed_sibling(node: Node, topic: str, resolved: str) -> str:
+    sibling = f"{topic}/compressed"
+    remapped = node.resolve_topic_name(sibling)
+    # A rule for the sibling itself wins over "wherever the image topic was remapped to".
+    return remapped if remapped != node.resolve_topic_name(sibling, only_expand=True) else f"{resolved}/compressed"
+
+
+class AdaptiveSubscription:
+    """Reliable with a queue of one; becomes best-effort as soon as a publisher turns out to offer no more than that.
+
+    Large best-effort messages are mostly lost on default transports, and a reliable subscription gets nothing at all from a
+    best-effort publisher, so neither can be chosen beforehand.
+    """
+
+    def __init__(self, node: Node, source: ImageSource, callback: Callable[[Any], None]) -> None:
+        self._node = node
+        self.source = source
+        self._callback = callback
+        self._fallback = node.create_guard_condition(self._become_best_effort)
+        self._subscription: Subscription[Any] | None = self._subscribe(ReliabilityPolicy.RELIABLE)
+
+    @property
+    def is_best_effort(self) -> bool:
+        """Whether it has fallen back."""
+        return self._subscription is not None and self._subscription.qos_profile.reliability == ReliabilityPolicy.BEST_EFFORT
+
+    def destroy(self) -> None:
+        """Stop receiving."""
+        if self._subscription is not None:
+            self._node.destroy_subscription(self._subscription)
+            self._subscription = None
+            self._node.destroy_guard_condition(self._fallback)
+
+    def _subscribe(self, reliability: ReliabilityPolicy) -> Subscription[Any]:
+        first = reliability == ReliabilityPolicy.RELIABLE
+        return self._node.create_subscription(
+            self.source.message_type,
+            self.source.topic,
+            self._callback,
+            QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability),
+            event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible if first else None),
+            # The overrides would make the fallback reliable again.
+            qos_overriding_options=QoSOverridingOptions.with_default_policies() if first else None,
+        )
+
+    def _incompatible(self, _: Any) -> None:
+        # A subscription can't be replaced inside its own event: the executor still holds it.
+        self._fallback.trigger()
+
+    def _become_best_effort(self) -> None:
+        if self._subscription is None or self.is_best_effort:
+            return
+        self._node.get_logger().info(f"{self.source.topic}: its publisher is best-effort, so this subscription becomes best-effort too")
+        self._node.destroy_subscription(self._subscription)
+        self._subscription = self._subscribe(ReliabilityPolicy.BEST_EFFORT)
