@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,12 +153,17 @@ def _short_names(namespaces: Sequence[tuple[str, ...]], frame_ids: Sequence[str]
     longest = max((len(namespace) for namespace in namespaces), default=0)
     for length in range(1, longest + 1):
         for namespace in namespaces:
-            names[namespace] = "_".join(namespace[-length:])
+            names[namespace] = _plain("_".join(namespace[-length:]))
         if len(set(names.values())) == len(namespaces):
             break
     for namespace, frame_id in zip(namespaces, frame_ids, strict=True):
         if not namespace:
-            names[namespace] = frame_id.strip("/").replace("/", "_") or "camera"
+            names[namespace] = _plain(frame_id.strip("/")) or "camera"
     if len(set(names.values())) < len(namespaces):
-        return {namespace: "__".join(namespace) or "camera" for namespace in namespaces}
+        return {namespace: _plain("__".join(namespace)) or "camera" for namespace in namespaces}
     return names
+
+
+def _plain(name: str) -> str:
+    """Names become files and folders; a bag can hold any text as a topic."""
+    return re.sub(r"[^\w-]", "_", name)

@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A folder of pictures, or one picture, as a source of frames."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from ssd_core.data.frame import Frame, linked
+from ssd_core.data.intrinsics import CameraForSize
+from ssd_core.geometry.lidar import SparseDepth
+from ssd_core.images.codec import Image, ImageDecodeError, decode_image, read_image
+
+IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+
+
+class ImageFolderError(ValueError):
+    """A folder without pictures; the message names it."""
+
+
+class ImageFolder:
+    """A FrameSource over the pictures of one folder in natural order (frame2 before frame10), or over one picture.
+
+    The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size. Frame ids are file names without
+    suffix, with it where two files would share an id. Raises ImageFolderError.
+    """
+
+    def __init__(self, path: Path, intrinsics: CameraForSize | None = None) -> None:
+        self.warnings: list[str] = []
+        files = [path] if path.is_file() else sorted(_pictures(path), key=natural_key)
+        if not files:
+            raise ImageFolderError(f"{path}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); folders below it aren't searched")
+        stems = [file.stem for file in files]
+        ids = [file.name if stems.count(file.stem) > 1 else file.stem for file in files]
+        self._files = dict(zip(ids, files, strict=True))
+        camera = None
+        if intrinsics is not None:
+            height, width = _first_whole(files).shape[:2]
+            camera = intrinsics((width, height))
+        sequence = path.stem if path.is_file() else path.name
+        links = linked(ids)
+        self._frames = [
+            Frame(frame_id, sequence, "camera", index, camera, previous_id=previous_id, next_id=next_id)
+            for index, (frame_id, (previous_id, next_id)) in enumerate(zip(ids, links, strict=True))
+        ]
+
+    def frames(self) -> Sequence[Frame]:
+        """One frame a file."""
+        return self._frames
+
+    def image(self, frame: Frame, min_size: tuple[int, int] | None = None) -> Image:
+        """The pixels; raises ImageDecodeError naming the file, also if it is gone, or if it isn't of the camera's size."""
+        path = self._files[frame.frame_id]
+        try:
+            image = read_image(path, min_size)
+        except OSError as error:
+            raise ImageDecodeError(f"{path}: {error.strerror}") from error
+        if frame.camera is not None and min_size is None and image.shape[1::-1] != frame.camera.size:
+            raise ImageDecodeError(
+                f"{path} has {image.shape[1]}x{image.shape[0]} pixels, the intrinsics belong to {frame.camera.width}x{frame.camera.height}"
+            )
+        return image
+
+    def lidar_depth(self, frame: Frame) -> SparseDepth | None:
+        """None: pictures alone have no lidar."""
+        del frame
+        return None
+
+    def close(self) -> None:
+        """Nothing is held open."""
+
+
+def natural_key(path: Path) -> list[tuple[int, str]]:
+    """Sorts names with numbers in them as people do: frame2 before frame10."""
+    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", path.name)]
+
+
+def _pictures(folder: Path) -> list[Path]:
+    return [file for file in folder.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES and file.is_file() and file.name[0] != "."]
+
+
+def _first_whole(files: Sequence[Path]) -> Image:
+    for file in files:
+        try:
+            return decode_image(file.read_bytes())
+        except (ImageDecodeError, OSError):
+            continue  # each damaged picture is named when it is its turn
+    raise ImageFolderError(f"{files[0].parent}: none of the {len(files)} pictures can be decoded")

@@ -1,0 +1,168 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tree of coordinate frames of a recording: static and moving transforms, looked up at any time without ROS."""
+
+from __future__ import annotations
+
+import itertools
+from array import array
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from scipy.spatial.transform import Rotation
+
+from ssd_core.data.bag import BagReader, header_stamp
+from ssd_core.geometry.pose import Matrix, interpolate_pose, invert_pose
+
+_TF_TYPE = "tf2_msgs/msg/TFMessage"
+_ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+
+
+@dataclass
+class _Edge:
+    """parent_from_child over time; a static edge, or one that never moves, holds at all times."""
+
+    is_static: bool
+    stamps: array[int] = field(default_factory=lambda: array("q"))
+    values: array[float] = field(default_factory=lambda: array("d"))  # x y z, qx qy qz qw of each sample
+    _never_moves: bool = False
+    _sorted: tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]] | None = None
+
+    def add(self, stamp_ns: int, translation: Sequence[float], quaternion_xyzw: Sequence[float]) -> None:
+        numbers = [*map(float, translation), *map(float, quaternion_xyzw)]
+        if not np.isfinite(numbers).all() or np.linalg.norm(numbers[3:]) < 1e-6:
+            return
+        self.stamps.append(stamp_ns)
+        self.values.extend(numbers)
+        self._sorted = None
+
+    def at(self, stamp_ns: int, tolerance_ns: int, max_gap_ns: int) -> Matrix | None:
+        stamps, poses = self._samples()
+        if not len(stamps):
+            return None
+        if self.is_static or self._never_moves:
+            return np.array(poses[-1])
+        after = int(np.searchsorted(stamps, stamp_ns))
+        if after in (0, len(stamps)):
+            nearest = 0 if after == 0 else len(stamps) - 1
+            return np.array(poses[nearest]) if abs(int(stamps[nearest]) - stamp_ns) <= tolerance_ns else None
+        if stamps[after] != stamp_ns and stamps[after] - stamps[after - 1] > max_gap_ns:
+            return None
+        return interpolate_pose(stamps[after - 1 : after + 1], poses[after - 1 : after + 1], stamp_ns)
+
+    def _samples(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+        if self._sorted is None:
+            stamps = np.frombuffer(self.stamps, dtype=np.int64) if len(self.stamps) else np.empty(0, dtype=np.int64)
+            values = np.asarray(self.values, dtype=np.float64).reshape(-1, 7)
+            order = np.arange(len(stamps)) if self.is_static else np.unique(stamps, return_index=True)[1]
+            poses = np.tile(np.eye(4), (len(order), 1, 1))
+            if len(order):
+                poses[:, :3, :3] = Rotation.from_quat(values[order, 3:]).as_matrix()
+                poses[:, :3, 3] = values[order, :3]
+            # Many drivers repeat the mounting of a sensor on /tf.
+            self._never_moves = len(order) > 1 and bool(np.abs(poses - poses[0]).max() < 1e-9)
+            self._sorted = np.array(stamps[order]), poses
+        return self._sorted
+
+
+class TransformTree:
+    """Frames connected by transforms. Names are compared without a leading slash.
+
+    Moving transforms are interpolated (linear and SLERP). Outside their span the nearest sample within `tolerance_ns` is taken,
+    else there is no answer; nor is there one in a gap longer than `max_gap_ns`.
+    """
+
+    def __init__(self, tolerance_ns: int = 100_000_000, max_gap_ns: int = 1_000_000_000) -> None:
+        self._tolerance_ns = tolerance_ns
+        self._max_gap_ns = max_gap_ns
+        self._parents: dict[str, dict[str, _Edge]] = {}
+
+    def add(
+        self,
+        parent: str,
+        child: str,
+        stamp_ns: int,
+        translation: Sequence[float],
+        quaternion_xyzw: Sequence[float],
+        is_static: bool = False,
+    ) -> None:
+        """One sample of the motion parent_from_child, metres. Samples that aren't finite or have no rotation are ignored."""
+        edges = self._parents.setdefault(_name(child), {})
+        edge = edges.setdefault(_name(parent), _Edge(is_static))
+        if edge.is_static and not is_static:
+            edge = edges[_name(parent)] = _Edge(False)
+        edge.add(stamp_ns, translation, quaternion_xyzw)
+
+    def has_parent(self, frame: str) -> bool:
+        """True if a transform leads from the frame upwards."""
+        return _name(frame) in self._parents
+
+    def root(self, frame: str) -> str:
+        """The topmost frame above this one (itself if nothing is above it): the world, where odometry is recorded."""
+        return self._path(_name(frame))[-1]
+
+    def lookup(self, target: str, source: str, stamp_ns: int) -> Matrix | None:
+        """target_from_source (4, 4) at a time; None if the frames aren't connected or the time isn't covered."""
+        return self.lookup_between(target, stamp_ns, source, stamp_ns)
+
+    def lookup_between(self, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int) -> Matrix | None:
+        """target (at its time) from source (at its time), through what stands still between the two: the root of the tree.
+
+        For equal times only the way up to the first common frame is needed, so a mounting is known even where odometry isn't.
+        """
+        target_path, source_path = self._path(_name(target)), self._path(_name(source))
+        common = [frame for frame in source_path if frame in target_path]
+        if not common:
+            return None
+        meeting = common[0] if target_stamp_ns == source_stamp_ns else common[-1]
+        target_up = self._climb(target_path, meeting, target_stamp_ns)
+        source_up = self._climb(source_path, meeting, source_stamp_ns)
+        if target_up is None or source_up is None:
+            return None
+        return np.asarray(invert_pose(target_up) @ source_up)
+
+    def _path(self, frame: str) -> list[str]:
+        path = [frame]
+        while (edges := self._parents.get(path[-1])) is not None:
+            parent = max(edges, key=lambda name: len(edges[name].stamps))
+            if parent in path:
+                break  # a loop in broken recordings
+            path.append(parent)
+        return path
+
+    def _climb(self, path: list[str], top: str, stamp_ns: int) -> Matrix | None:
+        """top_from_path[0] at a time."""
+        pose = np.eye(4)
+        for child, parent in itertools.pairwise(path):
+            if child == top:
+                break
+            edge = self._parents[child][parent].at(stamp_ns, self._tolerance_ns, self._max_gap_ns)
+            if edge is None:
+                return None
+            pose = edge @ pose
+        return pose
+
+
+def read_transforms(bag: BagReader) -> TransformTree:
+    """All transforms of a bag: /tf, /tf_static, and odometry where TF doesn't already say how its body moves."""
+    tree = TransformTree()
+    for raw, message in bag.deserialised(bag.topics_of_type(_TF_TYPE)):
+        is_static = raw.topic.endswith("tf_static")
+        for item in message.transforms:
+            t, q = item.transform.translation, item.transform.rotation
+            stamp = int(item.header.stamp.sec) * 1_000_000_000 + int(item.header.stamp.nanosec)
+            tree.add(item.header.frame_id, item.child_frame_id, stamp, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w), is_static)
+    from_odometry: dict[str, str] = {}
+    for raw, message in bag.deserialised(bag.topics_of_type(_ODOMETRY_TYPE)):
+        child = message.child_frame_id or "base_link"
+        if child not in from_odometry and not tree.has_parent(child):
+            from_odometry[child] = raw.topic
+        if from_odometry.get(child) == raw.topic:
+            t, q = message.pose.pose.position, message.pose.pose.orientation
+            tree.add(message.header.frame_id, child, header_stamp(message), (t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+    return tree
+
+
+def _name(frame: str) -> str:
+    return frame.lstrip("/")
