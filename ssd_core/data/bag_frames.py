@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ssd_core.data.bag import BagError, BagMessage, BagReader, raw_header_stamp
 from ssd_core.data.bag_topics import IMAGE_TYPE, CameraTopics
+from ssd_core.data.ego_motion import Fix, is_static, speed_between
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.intrinsics import CameraForSize, fit_camera
 from ssd_core.data.point_cloud_message import PointCloudError, point_cloud_xyz
@@ -24,8 +25,6 @@ from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import Matrix, transform_points
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image
 from ssd_core.images.encodings import decode_raw_image
-
-_STANDING_MPS = 0.3
 
 
 class _Entry(NamedTuple):
@@ -275,16 +274,12 @@ def _with_neighbours(frames: list[Frame]) -> list[Frame]:
         ordered = sorted((frame for frame in frames if frame.camera_name == name), key=lambda frame: frame.stamp_ns)
         links = linked([frame.frame_id for frame in ordered])
         for index, (frame, (previous_id, next_id)) in enumerate(zip(ordered, links, strict=True)):
-            speed = _speed(ordered[max(0, index - 1)], ordered[min(len(ordered) - 1, index + 1)])
-            stands = speed is not None and speed < _STANDING_MPS
+            speed = speed_between([_fix(neighbour) for neighbour in ordered[max(0, index - 1) : index + 2]])
             replaced[frame.frame_id] = dataclasses.replace(
-                frame, previous_id=previous_id, next_id=next_id, speed_mps=speed, is_static=stands
+                frame, previous_id=previous_id, next_id=next_id, speed_mps=speed, is_static=is_static(speed)
             )
     return [replaced[frame.frame_id] for frame in frames]
 
 
-def _speed(first: Frame, second: Frame) -> float | None:
-    if first.world_from_camera is None or second.world_from_camera is None or second.stamp_ns <= first.stamp_ns:
-        return None
-    distance = np.linalg.norm(second.world_from_camera[:3, 3] - first.world_from_camera[:3, 3])
-    return float(distance / ((second.stamp_ns - first.stamp_ns) * 1e-9))
+def _fix(frame: Frame) -> Fix:
+    return Fix(frame.stamp_ns, None if frame.world_from_camera is None else frame.world_from_camera[:3, 3])

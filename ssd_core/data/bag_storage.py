@@ -21,12 +21,14 @@ from rosbags.serde import SerdeError
 from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_from_msg, get_typestore
 from rosbags.typesys.store import Typestore
 
+from ssd_core.data.errors import DataError
 from ssd_core.data.mcap_recovery import MAGIC, McapChannel, SequentialMcap, ZstdError
+from ssd_core.data.natural_order import natural_key
 
 _STORAGE_SUFFIXES = (".mcap", ".db3")
 
 
-class BagError(ValueError):
+class BagError(DataError):
     """A bag that can't be read; the message names the file and what to do."""
 
 
@@ -255,7 +257,7 @@ def open_storages(path: Path, types: TypeLibrary, warnings: list[str]) -> list[S
 
 
 def _open_folder(path: Path, types: TypeLibrary, warnings: list[str]) -> list[Storage]:
-    files = sorted((file for file in path.iterdir() if file.suffix in _STORAGE_SUFFIXES), key=_natural_key)
+    files = sorted((file for file in path.iterdir() if file.suffix in _STORAGE_SUFFIXES), key=natural_key)
     if (path / "metadata.yaml").exists():
         try:
             storage = _Rosbag2Storage(path, types)
@@ -367,7 +369,3 @@ def merge_connections(connections: Iterable[BagConnection]) -> tuple[BagConnecti
             connection = BagConnection(*key, have.count + connection.count, qos, have.serialization)
         merged[key] = connection
     return tuple(merged[key] for key in sorted(merged))
-
-
-def _natural_key(path: Path) -> list[tuple[int, str]]:
-    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", path.name)]

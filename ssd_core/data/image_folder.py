@@ -3,19 +3,20 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
+from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.intrinsics import CameraForSize
+from ssd_core.data.natural_order import natural_key
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image, read_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
-class ImageFolderError(ValueError):
+class ImageFolderError(DataError):
     """A folder without pictures; the message names it."""
 
 
@@ -69,11 +70,6 @@ class ImageFolder:
 
     def close(self) -> None:
         """Nothing is held open."""
-
-
-def natural_key(path: Path) -> list[tuple[int, str]]:
-    """Sorts names with numbers in them as people do: frame2 before frame10."""
-    return [(int(part), "") if part.isdigit() else (-1, part.lower()) for part in re.split(r"(\d+)", path.name)]
 
 
 def _pictures(folder: Path) -> list[Path]:

@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ssd_core.data.errors import DataError
+
 _DATATYPES = {1: "i1", 2: "u1", 3: "i2", 4: "u2", 5: "i4", 6: "u4", 7: "f4", 8: "f8"}
 
 
-class PointCloudError(ValueError):
+class PointCloudError(DataError):
     """A PointCloud2 whose fields and sizes contradict each other; the message says which."""
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_core.data.bag_frames import BagFrames
+from ssd_core.data.errors import DataError
 from ssd_core.data.frame import FrameSource
 from ssd_core.data.image_folder import IMAGE_SUFFIXES, ImageFolder
 from ssd_core.data.intrinsics import CameraForSize
@@ -15,7 +16,7 @@ from ssd_core.data.video import VIDEO_SUFFIXES, Video
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
 
 
-class SourceError(ValueError):
+class SourceError(DataError):
     """A path that is none of the things frames can come from; the message says what is expected."""
 
 

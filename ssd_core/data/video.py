@@ -9,6 +9,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.geometry.lidar import SparseDepth
@@ -17,7 +18,7 @@ from ssd_core.images.codec import Image, ImageDecodeError
 VIDEO_SUFFIXES = (".mp4", ".m4v", ".mov", ".avi", ".mkv", ".webm", ".mpg", ".mpeg", ".ts", ".wmv", ".gif")
 
 
-class VideoError(ValueError):
+class VideoError(DataError):
     """A file that can't be opened as a video; the message names it."""
 
 
