@@ -237,7 +237,9 @@ def _describe(config: dict[str, Any], preprocessor: dict[str, Any]) -> dict[str,
         "max_depth": max_depth,
     }
     if preprocessor.get("do_normalize", True) and "image_mean" in preprocessor:
-        described["preprocessing"] = {"mean": preprocessor["image_mean"], "std": preprocessor["image_std"]}
+        # facebook/dpt-dinov2-* normalise pixels of 0..255, Depth Anything those of 0..1.
+        scale = preprocessor.get("rescale_factor", 1 / 255) * 255 if preprocessor.get("do_rescale", True) else 255
+        described["preprocessing"] = {name: [value / scale for value in preprocessor[f"image_{name}"]] for name in ("mean", "std")}
     return described
 
 

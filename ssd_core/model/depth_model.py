@@ -10,7 +10,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from ssd_core.model.config import NETWORK_SIZES, PATCH_SIZE, EncoderSize, ModelDescription
+from ssd_core.model.config import NETWORK_SIZES, PATCH_SIZE, EncoderSize, ModelDescription, NetworkSize
 
 FIRST_DEPTH = 13.0
 """Metres that a fresh sigmoid-disparity head predicts: a middling distance of a driving scene, so that training starts in range."""
@@ -52,8 +52,8 @@ class DepthModel(nn.Module):
             self.register_buffer(name, values.reshape(1, 3, 1, 1), persistent=False)
 
     @classmethod
-    def create(cls, size: EncoderSize, description: ModelDescription, seed: int = 0) -> DepthModel:
-        """Random weights from a seed; a sigmoid-disparity head starts at about FIRST_DEPTH metres."""
+    def create(cls, size: EncoderSize | NetworkSize, description: ModelDescription, seed: int = 0) -> DepthModel:
+        """Random weights from a seed, of a named size or of any other; a sigmoid-disparity head starts at about FIRST_DEPTH metres."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             network: Any = transformers.DepthAnythingForDepthEstimation(network_config(size, description))
@@ -114,9 +114,9 @@ def depth_from_output(output: Tensor, description: ModelDescription) -> Tensor:
     return 1 / (far + (near - far) * output)
 
 
-def network_config(size: EncoderSize, description: ModelDescription) -> transformers.DepthAnythingConfig:
+def network_config(size: EncoderSize | NetworkSize, description: ModelDescription) -> transformers.DepthAnythingConfig:
     """transformers' configuration of a Depth Anything V2 network of this size, with our ti beside theirs."""
-    shape = NETWORK_SIZES[size]
+    shape = size if isinstance(size, NetworkSize) else NETWORK_SIZES[size]
     dinov2: Any = transformers.Dinov2Config
     encoder = dinov2(
         hidden_size=shape.hidden_size,

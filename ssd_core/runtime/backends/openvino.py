@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from ssd_core.model.checkpoint import Checkpoint
+from ssd_core.model.checkpoint import Checkpoint, quiet_transformers
 from ssd_core.runtime.backends import BackendError, Precision
 from ssd_core.runtime.engine_cache import EngineCache, EngineKey
 
@@ -78,8 +79,10 @@ def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) ->
 
     width, height = input_size
     network = FixedSizeNetwork(checkpoint.load_model(), input_size)
-    with torch.inference_mode():
-        example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    with torch.no_grad(), warnings.catch_warnings(), quiet_transformers():
+        # The tracer warns of shapes that become constants, which is the aim.
+        warnings.simplefilter("ignore")
         graph = openvino.convert_model(network, example_input=example, input=[("images", [1, height, width, 3])])
     openvino.save_model(graph, path, compress_to_fp16=False)
 

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pretrained DINOv2 encoders: from the Hub or a folder, or converted from the `.pth` files that Meta publishes."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+import transformers
+from torch import Tensor
+
+from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
+from ssd_core.model.config import PATCH_SIZE
+from ssd_core.model.depth_model import DepthModel
+from ssd_core.storage.atomic_write import atomic_directory
+
+_HEAD_WIDTH = 64
+"""Every DINOv2 size has attention heads of this width."""
+
+_TOP_LEVEL = {
+    "cls_token": "embeddings.cls_token",
+    "mask_token": "embeddings.mask_token",
+    "pos_embed": "embeddings.position_embeddings",
+    "patch_embed.proj.weight": "embeddings.patch_embeddings.projection.weight",
+    "patch_embed.proj.bias": "embeddings.patch_embeddings.projection.bias",
+    "norm.weight": "layernorm.weight",
+    "norm.bias": "layernorm.bias",
+}
+_IN_BLOCK = {
+    "norm1": "norm1",
+    "norm2": "norm2",
+    "attn.proj": "attention.output.dense",
+    "mlp.fc1": "mlp.fc1",
+    "mlp.fc2": "mlp.fc2",
+    "ls1.gamma": "layer_scale1.lambda1",
+    "ls2.gamma": "layer_scale2.lambda1",
+}
+
+
+def load_encoder(model: DepthModel, name_or_path: str | Path) -> None:
+    """Give `model` a pretrained encoder: a DINOv2 folder or Hub id (`facebook/dinov2-small`), strictly.
+
+    Raises ModelLoadError if it can't be read or is of another size.
+    """
+    folder = find_folder(name_or_path)
+    if not (folder / CONFIG_FILE).exists():
+        raise ModelLoadError(f"{folder}: has no {CONFIG_FILE}; convert Meta's .pth file with convert_dinov2 first")
+    encoder = load_network(folder, "Dinov2Backbone")
+    for field in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size"):
+        found, wanted = getattr(encoder.config, field), getattr(model.encoder.config, field)
+        if found != wanted:
+            raise ModelLoadError(f"{folder}: its {field} is {found}, the model's is {wanted}; choose an encoder of the model's size")
+    model.encoder.load_state_dict(encoder.state_dict(), strict=True)
+
+
+def convert_dinov2(source: Path, folder: Path) -> None:
+    """Meta's DINOv2 file (`dinov2_vits14_pretrain.pth` and its like, without registers) -> a folder as facebook/dinov2-*.
+
+    Every tensor must be known and used. The file is read with `weights_only`, so that it can't run code. The position table is
+    copied as it is; how it is resized off its own size differs from Meta's code (see `DepthModel`).
+    Raises ModelLoadError.
+    """
+    tensors = _read_pickle(source)
+    if "register_tokens" in tensors:
+        raise ModelLoadError(f"{source}: a DINOv2 with register tokens isn't supported; take the file without '_reg4' in its name")
+    if any("mlp.w12" in name for name in tensors):
+        raise ModelLoadError(f"{source}: DINOv2-giant isn't supported; take ViT-S, B or L")
+    converted: dict[str, Tensor] = {}
+    unknown = []
+    for name, tensor in tensors.items():
+        parts = _convert_tensor(name, tensor)
+        converted.update(parts)
+        if not parts:
+            unknown.append(name)
+    if unknown or "pos_embed" not in tensors:
+        raise ModelLoadError(
+            f"{source}: not a DINOv2 encoder: " + (f"unknown tensors {', '.join(unknown[:4])}" if unknown else "it lacks pos_embed")
+        )
+    with atomic_directory(folder) as temporary:
+        _dinov2_config(tensors, source).save_pretrained(temporary)
+        safetensors.torch.save_file(converted, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
+        load_network(temporary, "Dinov2Backbone")  # nothing may be missing
+
+
+def _read_pickle(source: Path) -> dict[str, Tensor]:
+    try:
+        content = torch.load(source, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises pickle's, zip's and its own classes
+        raise ModelLoadError(f"{source}: not a readable file of tensors ({error}); download it again") from error
+    if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
+        raise ModelLoadError(f"{source}: a plain mapping of names to tensors is expected, as Meta publishes its encoders")
+    return content
+
+
+def _convert_tensor(name: str, tensor: Tensor) -> dict[str, Tensor]:
+    """The tensors that one of Meta's becomes; none for an unknown name."""
+    if name in _TOP_LEVEL:
+        return {_TOP_LEVEL[name]: tensor.float().contiguous()}
+    block = re.fullmatch(r"blocks\.(\d+)\.(.+)", name)
+    if block is None:
+        return {}
+    prefix, inner = f"encoder.layer.{block[1]}.", block[2]
+    if inner in ("attn.qkv.weight", "attn.qkv.bias"):
+        kind = inner.rpartition(".")[2]
+        names = [f"{prefix}attention.attention.{part}.{kind}" for part in ("query", "key", "value")]
+        return {name: part.float().contiguous() for name, part in zip(names, tensor.chunk(3), strict=True)}
+    if inner in _IN_BLOCK:
+        return {prefix + _IN_BLOCK[inner]: tensor.float().contiguous()}
+    stem, _, kind = inner.rpartition(".")
+    if stem in _IN_BLOCK and kind in ("weight", "bias"):
+        return {f"{prefix}{_IN_BLOCK[stem]}.{kind}": tensor.float().contiguous()}
+    return {}
+
+
+def _dinov2_config(tensors: dict[str, Tensor], source: Path) -> Any:
+    _, positions, width = tensors["pos_embed"].shape
+    grid = round((positions - 1) ** 0.5)
+    layers = len({name.split(".")[1] for name in tensors if name.startswith("blocks.")})
+    if grid * grid != positions - 1 or width % _HEAD_WIDTH or layers == 0:
+        raise ModelLoadError(f"{source}: {layers} blocks of width {width} and {positions} positions are no DINOv2 encoder")
+    dinov2: Any = transformers.Dinov2Config
+    return dinov2(
+        architectures=["Dinov2Model"],
+        hidden_size=width,
+        num_hidden_layers=layers,
+        num_attention_heads=width // _HEAD_WIDTH,
+        image_size=grid * PATCH_SIZE,
+        patch_size=PATCH_SIZE,
+    )
