@@ -80,6 +80,11 @@ class DepthNode(LifecycleNode):
         return self._settings
 
     @property
+    def state(self) -> str:
+        """unconfigured, inactive or active."""
+        return self._state
+
+    @property
     def cameras(self) -> Sequence[Camera]:
         """The configured cameras."""
         return self._cameras
@@ -156,7 +161,7 @@ class DepthNode(LifecycleNode):
             f"model {estimator.model_id} ({estimator.kind}) at {width}x{height} on {estimator.backend} {estimator.precision}"
         )
         if not estimator.is_trained:
-            self.get_logger().warning(
+            self._warn(
                 f"weights are UNTRAINED: depth of {estimator.model_id} is meaningless; set the parameter `model` to a trained checkpoint"
             )
 

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Every parameter of the depth node, declared once: type, default, range, description.
 
-`python -m ssd_depth_ros.parameters` writes the documentation from it. Imports no ROS at module level, so that neither
-documentation nor its tests need ROS.
+`python -m ssd_depth_ros.parameters` writes docs/parameters.md and config/depth.yaml from it. ROS is imported by
+no module-level line, so that neither documentation nor its tests need it.
 """
 
 from __future__ import annotations
@@ -180,6 +180,8 @@ def _converted(name: str, value: Any) -> Any:
         return items
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
+    if kind is str and isinstance(value, bool) and "true" in rule.choices:
+        value = str(value).lower()  # `-p rectified:=true` arrives as a boolean
     if type(value) is not kind:
         raise ParameterError(f"{name}: {type_name(name)} is expected, got {value!r}")
     if rule.choices and value not in rule.choices:
@@ -242,8 +244,8 @@ def descriptor(name: str) -> ParameterDescriptor:
     if rule.choices:
         constraints.append("one of " + ", ".join(rule.choices))
     result = ParameterDescriptor(description=rule.description, additional_constraints="; ".join(constraints))
-    # An empty list has no type, and people write 2 where 2.0 is meant: both are settled by `validate`.
-    result.dynamic_typing = kind not in (bool, str)
+    # An empty list has no type, people write 2 where 2.0 is meant and true where "true" is: all are settled by `validate`.
+    result.dynamic_typing = kind not in (bool, str) or "true" in rule.choices
     if rule.minimum is not None or rule.maximum is not None:
         low = -sys.float_info.max if rule.minimum is None else rule.minimum
         high = sys.float_info.max if rule.maximum is None else rule.maximum
@@ -284,6 +286,19 @@ def document() -> str:
     )
 
 
+def yaml_document() -> str:
+    """All of config/depth.yaml: every parameter with its default."""
+    lines = ["# Every parameter of the depth node with its default; docs/parameters.md says more.", "/**:", "  ros__parameters:"]
+    for field in FIELDS:
+        rule = rule_of(field.name)
+        notes = [", ".join(rule.choices) or _range_text(rule), "live" if rule.dynamic else ""]
+        note = "; ".join(filter(None, notes))
+        lines.append(f"    # {rule.description.replace('`', '')}" + (f" ({note})" if note else ""))
+        # ROS can't read an empty list.
+        lines.append(f"    {field.name}: " + ('[""]' if field.default == () else _yaml_text(field.default)))
+    return "\n".join(lines) + "\n"
+
+
 def _range_text(rule: Rule) -> str:
     if rule.minimum is None and rule.maximum is None:
         return ""
@@ -301,14 +316,16 @@ def _yaml_text(value: Any) -> str:
 
 
 def main() -> None:
-    """Print docs/parameters.md, or write it."""
-    parser = argparse.ArgumentParser(description="The depth node's parameters as a Markdown page")
-    parser.add_argument("--out", type=Path, help="file to write; without it the page goes to standard output")
-    out = parser.parse_args().out
-    if out is None:
-        sys.stdout.write(document())
+    """Print docs/parameters.md or config/depth.yaml, or write it."""
+    parser = argparse.ArgumentParser(description="The depth node's parameters as a Markdown page or a YAML file")
+    parser.add_argument("--yaml", action="store_true", help="write config/depth.yaml instead of docs/parameters.md")
+    parser.add_argument("--out", type=Path, help="file to write; without it the text goes to standard output")
+    arguments = parser.parse_args()
+    text = yaml_document() if arguments.yaml else document()
+    if arguments.out is None:
+        sys.stdout.write(text)
     else:
-        atomic_write_text(out, document())
+        atomic_write_text(arguments.out, text)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 """What all rclpy tests share: an isolated graph, a spinning executor, waiting for conditions, cameras that publish."""
 
 import array
+import gc
 import os
 import threading
 import time
@@ -74,6 +75,9 @@ class Spinner:
             self._executor.remove_node(node)
             node.destroy_node()
         self._executor.shutdown(timeout_sec=1.0)
+        # A lifecycle node holds its rcl node until it is collected; the next test's node has the same name.
+        self._nodes.clear()
+        gc.collect()
 
     def _spin(self) -> None:
         while not self._stop.is_set():
