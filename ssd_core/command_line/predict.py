@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ssd-depth predict`: depth of every frame of a picture, folder, video or bag; what people try first."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+if TYPE_CHECKING:
+    from ssd_core.command_line.prediction_folder import PredictionFolder
+    from ssd_core.data.frame import Frame, FrameSource
+    from ssd_core.data.intrinsics import CameraForSize
+    from ssd_core.images.codec import Image
+    from ssd_core.runtime.estimator import DepthEstimator
+
+_READ_AHEAD = 4
+
+
+class OutputFormat(str, Enum):
+    """How depth is stored."""
+
+    png = "png"
+    npz = "npz"
+    bag = "bag"
+
+
+def predict(
+    source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, a video, or a ROS bag.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="Folder for the results; a second run goes on where the first ended.", show_default=False)],
+    model: Annotated[str, typer.Option(help="bundled, a checkpoint folder, or a Hub id.")] = "bundled",
+    backend: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
+    input_size: Annotated[str | None, typer.Option(metavar="WxH", help="Network input, multiples of 14; default fits the aspect.")] = None,
+    file_format: Annotated[
+        OutputFormat, typer.Option("--format", help="png: metres * 256 in 16 bits; npz: float32; bag: ROS 2.")
+    ] = OutputFormat.png,
+    focal: Annotated[float | None, typer.Option(help="Focal length in pixels, where the input has no intrinsics.")] = None,
+    intrinsics: Annotated[Path | None, typer.Option(help="ROS calibration YAML, or a text file with fx fy cx cy, K or P.")] = None,
+    camera: Annotated[list[str] | None, typer.Option(help="Only this camera of a bag; may be repeated.")] = None,
+    max_depth: Annotated[float | None, typer.Option(min=0.1, help="Farther depth, in metres, is written as unknown.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of an earlier run.")] = False,
+) -> None:
+    """Predict depth for every frame of SOURCE: depth files, colour pictures, and videos where frames follow each other."""
+    from ssd_core.command_line.prediction_folder import PredictConfiguration, PredictionFolder
+    from ssd_core.data.source import open_source
+    from ssd_core.model.checkpoint import open_checkpoint
+    from ssd_core.weights import BUNDLED, bundled_folder
+
+    console = Console(stderr=True)
+    opened = open_source(source, camera, _given_intrinsics(focal, intrinsics), with_poses=False)
+    try:
+        checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+        frames = opened.frames()
+        size = _parse_size(input_size) if input_size else _fitting_size(opened, frames, checkpoint.description.input_size)
+        description = checkpoint.description
+        configuration = PredictConfiguration(
+            source=str(source.resolve()),
+            model=checkpoint.model_id,
+            trained=description.trained,
+            kind=description.kind,
+            backend=backend,
+            precision="auto",
+            input_size=size,
+            format=file_format.value,
+            cameras=camera or None,
+            focal=focal,
+            intrinsics=str(intrinsics.resolve()) if intrinsics else None,
+            max_depth=max_depth,
+        )
+        folder = PredictionFolder(out, file_format.value, description.kind, description.max_depth, max_depth)
+        folder.check(configuration, overwrite)
+        _warn(console, description.trained, description.kind, opened.warnings)
+        damaged = _run(console, opened, frames, folder, configuration, model)
+    finally:
+        opened.close()
+    if damaged:
+        raise typer.Exit(1)
+
+
+def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, configuration: Any, model: str) -> int:
+    """Predict what isn't finished; returns the number of damaged images."""
+    from ssd_core.data.image_folder import ImageFolder
+    from ssd_core.runtime.estimator import DepthEstimator
+
+    waiting = [frame for frame in frames if not folder.is_finished(frame)]
+    started, damaged = time.monotonic(), 0
+    if waiting:
+        estimator = DepthEstimator.load(model, configuration.backend, configuration.input_size)
+        width, height = estimator.input_size
+        console.print(f"model {estimator.model_id} at {width}x{height} on {estimator.backend} {estimator.precision}", highlight=False)
+        try:
+            folder.describe(configuration.model_copy(update={"backend": estimator.backend, "precision": estimator.precision}))
+            started = time.monotonic()
+            damaged = _predict_all(console, source, waiting, folder, estimator)
+        finally:
+            estimator.close()
+    seconds = time.monotonic() - started
+    done = len(waiting) - damaged
+    videos = folder.write_videos(frames) if done and not isinstance(source, ImageFolder) else []
+    rate = f", {done / seconds:.1f} frames/s" if done else ""
+    parts = [f"{done} frames in {seconds:.1f} s{rate}"]
+    if len(frames) > len(waiting):
+        parts.append(f"{len(frames) - len(waiting)} were finished before")
+    if damaged:
+        parts.append(f"[bold red]{damaged} damaged images skipped[/]")
+    if videos:
+        parts.append(f"videos: {', '.join(path.name for path in videos)}")
+    console.print("; ".join(parts) + f" -> {folder.folder}", highlight=False, soft_wrap=True)
+    return damaged
+
+
+def _predict_all(
+    console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, estimator: DepthEstimator
+) -> int:
+    damaged = 0
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+    )
+    writing: deque[Future[None]] = deque()
+    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(2) as writers:
+        task = progress.add_task("depth", total=len(frames))
+        batch: list[tuple[Frame, Image]] = []
+        for position, (frame, image) in enumerate(_read_ahead(source, frames), start=1):
+            if isinstance(image, Exception):
+                damaged += 1
+                console.print(f"[bold red]damaged:[/] {image}", highlight=False, soft_wrap=True)
+            else:
+                batch.append((frame, image))
+            if batch and (len(batch) == estimator.max_batch or position == len(frames)):
+                for (finished, pixels), depth in zip(batch, _estimate(estimator, batch), strict=True):
+                    writing.append(writers.submit(folder.write, finished, pixels, depth.values))
+                batch = []
+            while len(writing) > _READ_AHEAD * 2:
+                writing.popleft().result()
+            progress.update(task, completed=position)
+        for future in writing:
+            future.result()
+    return damaged
+
+
+def _estimate(estimator: DepthEstimator, batch: Sequence[tuple[Frame, Image]]) -> list[Any]:
+    images = [image for _, image in batch]
+    sizes = [(image.shape[1], image.shape[0]) for image in images]
+    return list(estimator(images, [frame.camera for frame, _ in batch], sizes))
+
+
+def _read_ahead(source: FrameSource, frames: Sequence[Frame]) -> Iterator[tuple[Frame, Image | Exception]]:
+    """Pictures in order, decoded by a thread of its own while the network works; a damaged one comes as its error."""
+    from ssd_core.images.codec import ImageDecodeError
+
+    def read(frame: Frame) -> Image | Exception:
+        try:
+            return source.image(frame)
+        except ImageDecodeError as error:
+            return error
+
+    with ThreadPoolExecutor(1) as reader:
+        pending: deque[tuple[Frame, Future[Any]]] = deque()
+        for frame in frames:
+            pending.append((frame, reader.submit(read, frame)))
+            if len(pending) > _READ_AHEAD:
+                first, future = pending.popleft()
+                yield first, future.result()
+        for first, future in pending:
+            yield first, future.result()
+
+
+def _given_intrinsics(focal: float | None, file: Path | None) -> CameraForSize | None:
+    from ssd_core.data.intrinsics import camera_from_focal_length, read_intrinsics
+
+    if focal is not None and file is not None:
+        raise ValueError("--focal and --intrinsics contradict each other: give one")
+    if focal is not None:
+        return camera_from_focal_length(focal)
+    return read_intrinsics(file) if file is not None else None
+
+
+def _fitting_size(source: FrameSource, frames: Sequence[Frame], like: tuple[int, int]) -> tuple[int, int]:
+    """The network's input for the first frame's aspect."""
+    from ssd_core.images.codec import ImageDecodeError
+    from ssd_core.model.config import suggest_input_size
+
+    for frame in frames:
+        if frame.camera is not None:
+            return suggest_input_size(frame.camera.size, like)
+        try:
+            image = source.image(frame)
+        except ImageDecodeError:
+            continue  # named when its turn comes
+        return suggest_input_size((image.shape[1], image.shape[0]), like)
+    return like
+
+
+def _parse_size(text: str) -> tuple[int, int]:
+    width, _, height = text.lower().partition("x")
+    if not (width.isdecimal() and height.isdecimal()):
+        raise ValueError(f"--input-size {text}: write WIDTHxHEIGHT, such as 448x252")
+    return int(width), int(height)
+
+
+def _warn(console: Console, is_trained: bool, kind: str, warnings: Sequence[str]) -> None:
+    for sentence in warnings:
+        console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
+    if not is_trained:
+        console.print("[bold white on red] UNTRAINED WEIGHTS [/] [bold red]this model's weights are random: its depth means nothing.[/]")
+    if kind != "metric":
+        console.print("[yellow]this model knows depth only up to scale and shift: INVERSE depth is written, no metres.[/]")
