@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Writes ROS 2 bags without ROS: CDR messages, recorded QoS, and a bag that appears whole or not at all."""
+
+from __future__ import annotations
+
+import enum
+import shutil
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal
+
+from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
+from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
+
+from ssd_core.data.writers.messages import TYPESTORE
+
+# Bag format 8 is read by every rosbag2 since 2023; 9 only writes QoS differently.
+_BAG_VERSION: Literal[8] = 8
+_FOREVER = QosTime(2147483647, 4294967295)
+
+
+class Durability(enum.Enum):
+    """Whether a late subscriber still gets the last message: /tf_static is LATCHED, everything else VOLATILE."""
+
+    VOLATILE = QosDurability.VOLATILE
+    LATCHED = QosDurability.TRANSIENT_LOCAL
+
+
+def reliable_qos(depth: int = 10, durability: Durability = Durability.VOLATILE) -> Qos:
+    """The QoS profile of a reliable publisher."""
+    return Qos(
+        QosHistory.KEEP_LAST, depth, QosReliability.RELIABLE, durability.value, _FOREVER, _FOREVER, QosLiveliness.AUTOMATIC, _FOREVER, False
+    )
+
+
+class BagWriter:
+    """A ROS 2 bag being written; use it as a context manager.
+
+    The suffix of `path` chooses the form: `X.mcap` and `X.db3` are single files, MCAP with zstd chunks and sqlite3;
+    a path without suffix is a folder with metadata.yaml, holding MCAP. An existing bag is replaced when this one is
+    complete; after an error nothing is left behind.
+    `metadata` (text by key) goes into the bag's own metadata.
+
+    Raises ValueError for another suffix or a bag without messages, OSError where it can't be written.
+    """
+
+    def __init__(self, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+        if path.suffix not in ("", ".mcap", ".db3"):
+            raise ValueError(f"{path}: a bag is named X.mcap, X.db3 or, for a folder, X without a suffix")
+        self.path = path
+        self._metadata = dict(metadata or {})
+        self._connections: dict[str, Connection] = {}
+        self._temporary: Path | None = None
+        self._writer: Writer | None = None
+        self._count = 0
+
+    def __enter__(self) -> BagWriter:
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent))
+        plugin = StoragePlugin.SQLITE3 if self.path.suffix == ".db3" else StoragePlugin.MCAP
+        self._writer = Writer(self._temporary / self.path.stem, version=_BAG_VERSION, storage_plugin=plugin)
+        if plugin is StoragePlugin.MCAP:
+            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        for key, value in self._metadata.items():
+            self._writer.set_custom_data(key, value)
+        self._writer.open()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        assert self._writer is not None and self._temporary is not None
+        try:
+            if kind is not None:
+                self._writer.abort()
+                return
+            if self._count == 0:
+                self._writer.abort()
+                raise ValueError(f"{self.path}: a bag without messages isn't written")
+            self._writer.close()
+            self._publish(self._temporary / self.path.stem)
+        finally:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            self._writer = None
+
+    def add_topic(self, topic: str, message_type: str, qos: Qos | None = None) -> None:
+        """Announce a topic of a type such as "sensor_msgs/msg/Image"; the QoS defaults to reliable, volatile, depth 10."""
+        assert self._writer is not None, "BagWriter is used in a with statement"
+        if topic in self._connections:
+            raise ValueError(f"{topic} was announced before")
+        self._connections[topic] = self._writer.add_connection(
+            topic, message_type, typestore=TYPESTORE, offered_qos_profiles=[qos or reliable_qos()]
+        )
+
+    def write(self, topic: str, stamp_ns: int, message: Any) -> None:
+        """Serialise and append a message (built by messages.py); a topic not announced is announced with the message's type."""
+        message_type = message.__msgtype__
+        if topic not in self._connections:
+            self.add_topic(topic, message_type)
+        self.write_raw(topic, stamp_ns, TYPESTORE.serialize_cdr(message, message_type))
+
+    def write_raw(self, topic: str, stamp_ns: int, data: bytes | memoryview) -> None:
+        """Append CDR bytes to an announced topic, as copied from another bag."""
+        assert self._writer is not None, "BagWriter is used in a with statement"
+        if topic not in self._connections:
+            raise ValueError(f"{topic}: announce the topic with add_topic before writing raw data")
+        self._writer.write(self._connections[topic], stamp_ns, data)
+        self._count += 1
+
+    def _publish(self, folder: Path) -> None:
+        if self.path.suffix:
+            source = folder / f"{folder.name}{self.path.suffix}"
+            if self.path.is_dir():
+                raise IsADirectoryError(f"{self.path} is a folder; remove it or choose another name")
+            source.replace(self.path)
+            return
+        if self.path.exists():
+            old = folder.parent / "replaced"
+            self.path.replace(old)
+        folder.replace(self.path)

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The OpenGL side: a context without a window, shader programs by family and feature, meshes in graphics memory."""
+
+from __future__ import annotations
+
+import importlib.resources
+import weakref
+from typing import Any
+
+import moderngl
+import numpy as np
+import numpy.typing as npt
+
+from ssd_core.road_world.materials import Family, Material
+from ssd_core.road_world.meshes import Mesh
+
+MAX_LIGHTS = 36
+MAX_FOOTPRINTS = 24
+MAX_DROPS = 14
+SHADOW_SIZE = 1536
+_ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
+_FORMAT = "3f 3f 3f 2f 2f"
+_NOISE_SIZE = 512
+
+
+class GraphicsError(RuntimeError):
+    """OpenGL can't be had; the message says what to install."""
+
+
+class Graphics:
+    """One OpenGL context and what is loaded into it. Use it from the thread that made it.
+
+    Raises GraphicsError where no context can be made.
+    """
+
+    def __init__(self) -> None:
+        create_context: Any = moderngl.create_context  # its annotations leave out the backend's name
+        try:
+            self.context: moderngl.Context = create_context(standalone=True, backend="egl", require=330)
+        except Exception as error:  # moderngl raises plain Exception for whatever is missing
+            raise GraphicsError(
+                f"no OpenGL context: {error}. Rendering needs EGL and a driver, the software one is enough: "
+                "apt-get install libegl1 libgl1-mesa-dri"
+            ) from error
+        self.context.enable(moderngl.DEPTH_TEST)
+        self.context.depth_func = "<="
+        self._programs: dict[tuple[str, ...], moderngl.Program] = {}
+        self._meshes: weakref.WeakKeyDictionary[Mesh, _LoadedMesh] = weakref.WeakKeyDictionary()
+        self.noise = self._load_noise()
+        self._corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], dtype=np.float32).tobytes())
+        self._screens: dict[int, moderngl.VertexArray] = {}
+
+    def surface_program(self, family: Family, features: tuple[str, ...]) -> moderngl.Program:
+        """The program that paints a family; features are SHADOWS, NIGHT, WET."""
+        parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", f"{family.value}.glsl")
+        return self._program("geometry.vert", parts, self._with_cutout(family, features))
+
+    def depth_program(self, family: Family) -> moderngl.Program:
+        """The program that writes exact inverse depth."""
+        return self._program("geometry.vert", ("cutout_mask.glsl", "depth.frag"), self._with_cutout(family, ()))
+
+    def shadow_program(self, family: Family) -> moderngl.Program:
+        """The program that writes only the depth buffer."""
+        return self._program("geometry.vert", ("cutout_mask.glsl", "shadow.frag"), self._with_cutout(family, ()))
+
+    def sky_program(self, features: tuple[str, ...]) -> moderngl.Program:
+        """The program that paints the sky."""
+        return self._program("sky.vert", ("sky.glsl", "sky.frag"), features)
+
+    def screen_program(self, name: str, features: tuple[str, ...] = ()) -> moderngl.Program:
+        """A program that works on whole pictures."""
+        return self._program("screen.vert", (name,), features)
+
+    def draw_screen(self, program: moderngl.Program) -> None:
+        """Run a program over the whole target."""
+        if program.glo not in self._screens:
+            self._screens[program.glo] = self.context.vertex_array(program, [(self._corners, "2f", "in_corner")])
+        self._screens[program.glo].render()
+
+    def draw_mesh(self, mesh: Mesh, family: Family, program: moderngl.Program) -> None:
+        """Draw a mesh's triangles of one family; they are loaded at first use and dropped with the mesh."""
+        if mesh not in self._meshes:
+            self._meshes[mesh] = _LoadedMesh(self.context, mesh)
+        self._meshes[mesh].draw(family, program)
+
+    def _program(self, vertex: str, fragments: tuple[str, ...], features: tuple[str, ...]) -> moderngl.Program:
+        key = (vertex, *fragments, *features)
+        if key not in self._programs:
+            header = _header(features)
+            fragment = header + "uniform sampler2D noise_texture;\n" + "\n".join(_source(name) for name in fragments)
+            self._programs[key] = self.context.program(vertex_shader=header + _source(vertex), fragment_shader=fragment)
+        return self._programs[key]
+
+    def _with_cutout(self, family: Family, features: tuple[str, ...]) -> tuple[str, ...]:
+        return (*features, "CUTOUT") if family is Family.CUTOUT else features
+
+    def _load_noise(self) -> moderngl.Texture:
+        texture = self.context.texture((_NOISE_SIZE, _NOISE_SIZE), 4, make_noise(_NOISE_SIZE).tobytes())
+        texture.build_mipmaps()
+        texture.filter = (moderngl.LINEAR_MIPMAP_LINEAR, moderngl.LINEAR)
+        return texture
+
+
+class _LoadedMesh:
+    def __init__(self, context: moderngl.Context, mesh: Mesh) -> None:
+        self._context = context
+        self._buffers = {family: context.buffer(vertices.tobytes()) for family, vertices in mesh.vertices.items()}
+        self._arrays: dict[tuple[Family, int], moderngl.VertexArray] = {}
+
+    def draw(self, family: Family, program: moderngl.Program) -> None:
+        key = (family, program.glo)
+        if key not in self._arrays:
+            content = [(self._buffers[family], _FORMAT, *_ATTRIBUTES)]
+            self._arrays[key] = self._context.vertex_array(program, content, skip_errors=True)
+        self._arrays[key].render()
+
+    def __del__(self) -> None:
+        for array in self._arrays.values():
+            array.release()
+        for buffer in self._buffers.values():
+            buffer.release()
+
+
+def set_uniforms(program: moderngl.Program, values: dict[str, Any]) -> None:
+    """Set those uniforms that the program has; matrices are given row-major, as numpy has them."""
+    for name, value in values.items():
+        if name not in program:
+            continue
+        uniform: Any = program[name]
+        if isinstance(value, np.ndarray):
+            array = value.T if value.ndim == 2 and value.shape[0] == value.shape[1] else value
+            data = np.ascontiguousarray(array, dtype=np.float32).tobytes()
+            uniform.write(data)
+        else:
+            uniform.value = value
+
+
+def make_noise(size: int) -> npt.NDArray[np.uint8]:
+    """(size, size, 4) uint8 tiling noise, the same everywhere: three cloudy channels, coarse to fine, and one of blobs (alpha)."""
+    rng = np.random.default_rng(20_240_501)
+    frequency = np.hypot(np.fft.fftfreq(size)[:, None], np.fft.fftfreq(size)[None]) * size
+    frequency[0, 0] = 1
+    spectra = [frequency**-1.6 * (frequency > 3), frequency**-1.25 * (frequency > 5), frequency**-0.55 * (frequency > 12)]
+    spectra.append(np.exp(-(((frequency - 46) / 16) ** 2)))
+    channels = []
+    for spectrum in spectra:
+        field = np.fft.ifft2(np.fft.fft2(rng.standard_normal((size, size))) * spectrum).real
+        rank = np.argsort(np.argsort(field.ravel())).reshape(size, size) / size**2
+        channels.append(0.5 * rank + 0.5 * np.clip(0.5 + 0.2 * field / field.std(), 0, 1))
+    return np.asarray(np.stack(channels, axis=-1) * 255, dtype=np.uint8)
+
+
+def _header(features: tuple[str, ...]) -> str:
+    lines = ["#version 330", *(f"#define {feature}" for feature in features)]
+    lines += [f"#define {material.name} {material.value}" for material in Material]
+    lines += [f"#define MAX_LIGHTS {MAX_LIGHTS}", f"#define MAX_FOOTPRINTS {MAX_FOOTPRINTS}", f"#define MAX_DROPS {MAX_DROPS}"]
+    lines += [f"#define SHADOW_SIZE {SHADOW_SIZE}.0"]
+    return "\n".join(lines) + "\n"
+
+
+def _source(name: str) -> str:
+    return (importlib.resources.files("ssd_core.road_world") / "shaders" / name).read_text(encoding="utf-8")

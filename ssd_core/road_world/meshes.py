@@ -1,0 +1,250 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Triangle meshes and the primitives that everything in the road world is built from.
+
+A mesh has its own frame, x forward, y left, z up (REP 103), metres. It also carries what must move with it:
+the lights it casts and the footprints under which the ground lies in shade.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ssd_core.geometry.pose import Matrix
+from ssd_core.road_world.materials import Family, Material, family_of
+
+Array = npt.NDArray[np.float64]
+Colour = tuple[float, float, float]
+
+# position 3, normal 3, colour 3, uv 2, material 1, seed 1
+VERTEX_FLOATS = 13
+# position 3, direction 3, colour 3, spread 1 (0: a beam like a headlight's, 1: a lamp shining downwards)
+LIGHT_FLOATS = 10
+# centre 2, direction of the long side 2, half length, half width
+FOOTPRINT_FLOATS = 6
+
+_TRIANGLES_OF_QUAD = np.array([0, 1, 2, 0, 2, 3])
+_BOX_CORNERS = np.array([[x, y, z] for z in (-0.5, 0.5) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))])
+_BOX_FACES = np.array([[1, 2, 6, 5], [3, 0, 4, 7], [2, 3, 7, 6], [0, 1, 5, 4], [4, 5, 6, 7], [3, 2, 1, 0]])
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Mesh:
+    """Triangles by material family, (N, VERTEX_FLOATS) float32 each, with lights and footprints."""
+
+    vertices: dict[Family, npt.NDArray[np.float32]]
+    lights: Array
+    footprints: Array
+
+    @functools.cached_property
+    def bounding_sphere(self) -> tuple[Array, float]:
+        """Centre (3,) and radius in metres."""
+        points = np.concatenate([block[:, :3] for block in self.vertices.values()]) if self.vertices else np.zeros((1, 3))
+        low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
+        return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Part:
+    """A mesh somewhere in the world."""
+
+    mesh: Mesh
+    world_from_part: Matrix
+
+
+class MeshBuilder:
+    """Collects quads, lights and footprints; `build` makes the mesh."""
+
+    def __init__(self) -> None:
+        self._blocks: dict[Family, list[npt.NDArray[np.float32]]] = {}
+        self._lights: list[Array] = []
+        self._footprints: list[Array] = []
+
+    def quads(
+        self,
+        corners: npt.ArrayLike,
+        material: Material,
+        colour: npt.ArrayLike,
+        seed: npt.ArrayLike = 0.0,
+        uv: npt.ArrayLike | None = None,
+        normals: npt.ArrayLike | None = None,
+    ) -> None:
+        """Add quads: corners (Q, 4, 3) counter-clockwise from outside; colour (3,) or (Q, 3) linear albedo; seed one number or (Q,).
+
+        uv (Q, 4, 2) defaults to metres along the first and the last edge; normals (Q, 4, 3) to the face's own.
+        """
+        points = np.asarray(corners, dtype=np.float64).reshape(-1, 4, 3)
+        count = len(points)
+        if uv is None:
+            along = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
+            up = np.linalg.norm(points[:, 3] - points[:, 0], axis=1)
+            zero = np.zeros(count)
+            uv = np.stack([np.stack(pair, axis=-1) for pair in ((zero, zero), (along, zero), (along, up), (zero, up))], axis=1)
+        if normals is None:
+            normals = np.repeat(_face_normals(points)[:, None], 4, axis=1)
+        block = np.empty((count, 4, VERTEX_FLOATS), dtype=np.float32)
+        block[..., 0:3] = points
+        block[..., 3:6] = normals
+        block[..., 6:9] = np.asarray(colour, dtype=np.float64).reshape(-1, 1, 3)
+        block[..., 9:11] = uv
+        block[..., 11] = int(material)
+        block[..., 12] = np.asarray(seed, dtype=np.float64).reshape(-1, 1)
+        self._blocks.setdefault(family_of(material), []).append(block[:, _TRIANGLES_OF_QUAD].reshape(-1, VERTEX_FLOATS))
+
+    def box(
+        self,
+        base: npt.ArrayLike,
+        size: npt.ArrayLike,
+        material: Material,
+        colour: npt.ArrayLike,
+        seed: float = 0.0,
+        yaw: float = 0.0,
+        taper: tuple[float, float] = (1.0, 1.0),
+        shift: tuple[float, float] = (0.0, 0.0),
+    ) -> None:
+        """Add a box standing on `base`; its top is `taper` times as large along x and y and moved by `shift` metres."""
+        corners = _BOX_CORNERS * np.asarray(size, dtype=np.float64)
+        corners[4:, :2] = corners[4:, :2] * taper + shift
+        corners[:, 2] -= corners[0, 2]
+        turn = np.array([[np.cos(yaw), np.sin(yaw)], [-np.sin(yaw), np.cos(yaw)]])
+        corners[:, :2] = corners[:, :2] @ turn
+        self.quads((corners + np.asarray(base, dtype=np.float64))[_BOX_FACES], material, colour, seed)
+
+    def tube(
+        self,
+        start: npt.ArrayLike,
+        end: npt.ArrayLike,
+        radius: float,
+        material: Material,
+        colour: npt.ArrayLike,
+        end_radius: float | None = None,
+        sides: int = 8,
+        seed: float = 0.0,
+        caps: bool = False,
+    ) -> None:
+        """Add a round tube (a cone if end_radius differs) from start to end, smooth around."""
+        first, last = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
+        axis = (last - first) / np.linalg.norm(last - first)
+        across = np.cross(axis, (1.0, 0.0, 0.0) if abs(axis[0]) < 0.8 else (0.0, 1.0, 0.0))
+        across /= np.linalg.norm(across)
+        angle = np.linspace(0, 2 * np.pi, sides + 1)
+        outward = np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * np.cross(axis, across)
+        low, high = first + outward * radius, last + outward * (radius if end_radius is None else end_radius)
+        corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
+        normals = np.stack([outward[:-1], outward[1:], outward[1:], outward[:-1]], axis=1)
+        self.quads(corners, material, colour, seed, normals=normals)
+        if caps:
+            for ring, centre in ((low[::-1], first), (high, last)):
+                self._fan(ring, centre, material, colour, seed)
+
+    def ellipsoid(
+        self,
+        centre: npt.ArrayLike,
+        radii: npt.ArrayLike,
+        material: Material,
+        colour: npt.ArrayLike,
+        rows: int = 6,
+        columns: int = 10,
+        seed: float = 0.0,
+    ) -> None:
+        """Add an ellipsoid of flat quads with smooth normals."""
+        latitude, longitude = np.meshgrid(
+            np.linspace(-np.pi / 2, np.pi / 2, rows + 1), np.linspace(0, 2 * np.pi, columns + 1), indexing="ij"
+        )
+        unit = np.stack([np.cos(latitude) * np.cos(longitude), np.cos(latitude) * np.sin(longitude), np.sin(latitude)], axis=-1)
+        scale = np.asarray(radii, dtype=np.float64)
+        normals = unit / scale
+        normals /= np.linalg.norm(normals, axis=-1, keepdims=True)
+        self.quads(_grid_quads(unit * scale + np.asarray(centre)), material, colour, seed, normals=_grid_quads(normals))
+
+    def loft(
+        self, rings: npt.ArrayLike, material: Material, colour: npt.ArrayLike, seed: float = 0.0, smooth: bool = False, caps: bool = True
+    ) -> None:
+        """Add the skin over closed rings (R, K, 3): how car bodies are made. `smooth` blends normals along the rings' order."""
+        ring_points = np.asarray(rings, dtype=np.float64)
+        closed = np.concatenate([ring_points, ring_points[:, :1]], axis=1)
+        corners = _grid_quads(closed)
+        normals = None
+        if smooth:
+            faces = _face_normals(corners).reshape(len(closed) - 1, -1, 3)
+            blended = np.concatenate([faces[:1], (faces[1:] + faces[:-1]) / 2, faces[-1:]])
+            blended /= np.maximum(np.linalg.norm(blended, axis=-1, keepdims=True), 1e-9)
+            normals = np.stack([blended[:-1], blended[:-1], blended[1:], blended[1:]], axis=2).reshape(-1, 4, 3)
+        self.quads(corners, material, colour, seed, normals=normals)
+        if caps:
+            for ring in (closed[0][::-1], closed[-1]):
+                self._fan(ring, ring[:-1].mean(axis=0), material, colour, seed)
+
+    def light(self, position: npt.ArrayLike, direction: npt.ArrayLike, colour: npt.ArrayLike, downwards: bool) -> None:
+        """Add a light that shines on its surroundings by night: a lamp shining downwards, or a headlight's beam."""
+        self._lights.append(
+            np.concatenate([np.asarray(item, dtype=np.float64) for item in (position, direction, colour, [float(downwards)])])
+        )
+
+    def footprint(self, half_length: float, half_width: float) -> None:
+        """Shade the ground under a rectangle around this mesh's origin."""
+        self._footprints.append(np.array([0.0, 0.0, 1.0, 0.0, half_length, half_width]))
+
+    def add(self, mesh: Mesh, pose: Matrix) -> None:
+        """Add a whole mesh moved by `pose`, this mesh from that mesh."""
+        rotation, offset = pose[:3, :3], pose[:3, 3]
+        for family, vertices in mesh.vertices.items():
+            moved = vertices.copy()
+            moved[:, 0:3] = vertices[:, 0:3] @ rotation.T + offset
+            moved[:, 3:6] = vertices[:, 3:6] @ rotation.T
+            self._blocks.setdefault(family, []).append(moved)
+        self._lights.extend(move_lights(mesh.lights, pose))
+        self._footprints.extend(move_footprints(mesh.footprints, pose))
+
+    def build(self) -> Mesh:
+        """The mesh of all that was added."""
+        vertices = {family: np.concatenate(blocks) for family, blocks in self._blocks.items()}
+        lights = np.array(self._lights, dtype=np.float64).reshape(-1, LIGHT_FLOATS)
+        return Mesh(vertices, lights, np.array(self._footprints, dtype=np.float64).reshape(-1, FOOTPRINT_FLOATS))
+
+    def _fan(self, ring: Array, centre: Array, material: Material, colour: npt.ArrayLike, seed: float) -> None:
+        middle = np.broadcast_to(centre, ring[:-1].shape)
+        self.quads(np.stack([middle, ring[:-1], ring[1:], ring[1:]], axis=1), material, colour, seed)
+
+
+def move_lights(lights: Array, pose: Matrix) -> Array:
+    """Lights (N, LIGHT_FLOATS) moved by a (4, 4) motion."""
+    moved = lights.copy()
+    moved[:, 0:3] = lights[:, 0:3] @ pose[:3, :3].T + pose[:3, 3]
+    moved[:, 3:6] = lights[:, 3:6] @ pose[:3, :3].T
+    return moved
+
+
+def move_footprints(footprints: Array, pose: Matrix) -> Array:
+    """Footprints (N, FOOTPRINT_FLOATS) moved by a (4, 4) motion, seen from above."""
+    moved = footprints.copy()
+    moved[:, 0:2] = footprints[:, 0:2] @ pose[:2, :2].T + pose[:2, 3]
+    moved[:, 2:4] = footprints[:, 2:4] @ pose[:2, :2].T
+    return moved
+
+
+def yaw_pose(x: float, y: float, z: float = 0.0, yaw: float = 0.0) -> Matrix:
+    """A (4, 4) motion: turned about z by `yaw` radians, then moved."""
+    pose = np.eye(4)
+    pose[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
+    pose[:3, 3] = x, y, z
+    return pose
+
+
+def pick(rng: np.random.Generator, palette: Sequence[Colour], variation: float = 0.15) -> Array:
+    """One colour of a palette, a little lighter or darker."""
+    return np.array(palette[int(rng.integers(len(palette)))]) * rng.uniform(1 - variation, 1 + variation)
+
+
+def _grid_quads(points: Array) -> Array:
+    """(R, C, 3) grid -> ((R-1)*(C-1), 4, 3) quads."""
+    return np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2).reshape(-1, 4, points.shape[-1])
+
+
+def _face_normals(corners: Array) -> Array:
+    normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))

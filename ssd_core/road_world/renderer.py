@@ -1,0 +1,409 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Pictures and exact depth of a scene, as a camera sees it from somewhere at some time."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any, NamedTuple
+
+import cv2
+import moderngl
+import numpy as np
+import numpy.typing as npt
+
+from ssd_core.geometry.camera import PinholeCamera
+from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.road_world.graphics import MAX_DROPS, MAX_FOOTPRINTS, MAX_LIGHTS, SHADOW_SIZE, Graphics, set_uniforms
+from ssd_core.road_world.materials import Family
+from ssd_core.road_world.meshes import Array, Part, move_footprints, move_lights
+from ssd_core.road_world.scene import Scene
+from ssd_core.road_world.weather import Condition, Weather, make_weather
+
+NEAR, FAR = 0.15, 2500.0
+_SAMPLES = 4
+# Half the side of the square around the point ahead that the sun's shadow map covers, metres.
+_SHADOW_REACH = 62.0
+# A distorted lens is rendered as a wider pinhole first; beyond this tangent a pinhole is no longer practical.
+_WIDEST_TANGENT = 4.0
+
+
+class RenderedView(NamedTuple):
+    """image uint8 (H, W, 3) RGB; depth float32 (H, W), metres along the optical axis (REP 118).
+
+    Depth is +Inf for sky and NaN where the lens sees nothing.
+    """
+
+    image: npt.NDArray[np.uint8]
+    depth: npt.NDArray[np.float32]
+
+    @property
+    def is_sky(self) -> npt.NDArray[np.bool_]:
+        """(H, W), True where there is nothing but sky."""
+        return np.isposinf(self.depth)
+
+
+@functools.cache
+def shared_graphics() -> Graphics:
+    """The context all renderers of this process share, so that a scene is loaded once for all cameras."""
+    return Graphics()
+
+
+@dataclasses.dataclass(frozen=True)
+class _View:
+    """Everything that depends on where the camera is. World positions become relative to the camera in float64."""
+
+    position: Array
+    camera_from_world: Array
+    clip_from_relative: Array
+    tangents: tuple[float, float]
+
+    @classmethod
+    def of(cls, camera: PinholeCamera, world_from_camera: Matrix) -> _View:
+        width, height = camera.width, camera.height
+        projection = np.zeros((4, 4))
+        projection[0, 0], projection[0, 2] = 2 * camera.fx / width, 2 * (camera.cx + 0.5) / width - 1
+        # Row 0 of the framebuffer is the picture's top row, so y keeps pointing down.
+        projection[1, 1], projection[1, 2] = 2 * camera.fy / height, 2 * (camera.cy + 0.5) / height - 1
+        projection[2, 2], projection[2, 3] = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
+        projection[3, 2] = 1.0
+        rotation = np.eye(4)
+        rotation[:3, :3] = invert_pose(world_from_camera)[:3, :3]
+        horizontal = max(camera.cx + 0.5, width - 0.5 - camera.cx) / camera.fx
+        vertical = max(camera.cy + 0.5, height - 0.5 - camera.cy) / camera.fy
+        return cls(world_from_camera[:3, 3], rotation[:3, :3], projection @ rotation, (horizontal, vertical))
+
+    def sees(self, part: Part) -> bool:
+        centre, radius = part.mesh.bounding_sphere
+        world = part.world_from_part[:3, :3] @ centre + part.world_from_part[:3, 3]
+        x, y, z = self.camera_from_world @ (world - self.position)
+        if z < -radius:
+            return False
+        return all(
+            abs(value) * 1.0 - tangent * z <= radius * np.hypot(1.0, tangent) for value, tangent in zip((x, y), self.tangents, strict=True)
+        )
+
+
+class Renderer:
+    """Renders a scene for one camera; a distorted camera is rendered through a wider pinhole and bent.
+
+    Raises GraphicsError where there is no OpenGL. Use it from one thread.
+    """
+
+    def __init__(self, camera: PinholeCamera, graphics: Graphics | None = None) -> None:
+        self.camera = camera
+        self._lens = _Lens(camera) if camera.is_distorted else None
+        self._pinhole = self._lens.pinhole if self._lens else camera
+        self._graphics = graphics or shared_graphics()
+        self._targets = _Targets(self._graphics.context, self._pinhole.size)
+
+    def render(self, scene: Scene, world_from_camera: Matrix, time: float, condition: Condition) -> RenderedView:
+        """Picture and depth at `time` seconds; world_from_camera is the pose of the optical frame (x right, y down, z forward)."""
+        frame = _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera, time)
+        image = frame.picture(make_weather(condition, scene.seed))
+        depth = self.render_depth(scene, world_from_camera, time)
+        return RenderedView(self._lens.bend(image) if self._lens else image, depth)
+
+    def render_depth(self, scene: Scene, world_from_camera: Matrix, time: float) -> npt.NDArray[np.float32]:
+        """Depth alone, (H, W) float32: conditions don't enter it."""
+        layers = self.render_inverse_depth(scene, world_from_camera, time)
+        if self._lens:
+            return self._lens.depth(layers)
+        with np.errstate(divide="ignore"):
+            return np.asarray(1.0 / layers[..., 0], dtype=np.float32)
+
+    def render_inverse_depth(self, scene: Scene, world_from_camera: Matrix, time: float) -> npt.NDArray[np.float32]:
+        """(H, W, 4) of the undistorted view: 1 / Z at the pixel centre (0 for sky), its exact slope along u and v, and brightness."""
+        return _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera, time).inverse_depth()
+
+
+class _Targets:
+    """Framebuffers for one picture size."""
+
+    def __init__(self, context: moderngl.Context, size: tuple[int, int]) -> None:
+        width, height = size
+        half, quarter = (max(1, width // 2), max(1, height // 2)), (max(1, width // 4), max(1, height // 4))
+        self.size, self.half, self.quarter = size, half, quarter
+        self.samples = context.framebuffer(
+            [context.renderbuffer(size, 4, samples=_SAMPLES, dtype="f2")], context.depth_renderbuffer(size, samples=_SAMPLES)
+        )
+        self.radiance = self._texture(context, size)
+        self.resolved = context.framebuffer([self.radiance])
+        self.mirror = self._texture(context, half)
+        self.mirrored = context.framebuffer([self.mirror], context.depth_renderbuffer(half))
+        self.glare = [self._texture(context, quarter) for _ in range(2)]
+        self.blurred = [context.framebuffer([texture]) for texture in self.glare]
+        self.picture = context.framebuffer([context.renderbuffer(size, 4)])
+        self.depth = context.framebuffer([context.renderbuffer(size, 4, dtype="f4")], context.depth_renderbuffer(size))
+        self.shadow = context.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
+        self.shadow.compare_func = "<="
+        self.shadow.repeat_x = self.shadow.repeat_y = False
+        self.shadowed = context.framebuffer(depth_attachment=self.shadow)
+
+    @staticmethod
+    def _texture(context: moderngl.Context, size: tuple[int, int]) -> moderngl.Texture:
+        texture = context.texture(size, 4, dtype="f2")
+        texture.repeat_x = texture.repeat_y = False
+        return texture
+
+
+class _Frame:
+    """One picture in the making."""
+
+    def __init__(
+        self, graphics: Graphics, targets: _Targets, camera: PinholeCamera, scene: Scene, world_from_camera: Matrix, time: float
+    ) -> None:
+        self.graphics, self.targets, self.camera, self.scene, self.time = graphics, targets, camera, scene, time
+        self.world_from_camera = world_from_camera
+        self.view = _View.of(camera, world_from_camera)
+        self.parts = scene.parts(time)
+        # Nearest first: what lies behind is then rejected before it is painted.
+        self.parts.sort(key=lambda part: float(np.linalg.norm(part.world_from_part[:3, 3] - self.view.position)))
+
+    def inverse_depth(self) -> npt.NDArray[np.float32]:
+        target = self.targets.depth
+        target.use()
+        target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative, self._seen())
+        width, height = self.targets.size
+        return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
+
+    def picture(self, weather: Weather) -> npt.NDArray[np.uint8]:
+        features = tuple(
+            name for name, on in (("SHADOWS", weather.has_shadows), ("NIGHT", weather.is_night), ("WET", weather.wetness > 0)) if on
+        )
+        uniforms = self._uniforms(weather)
+        if weather.has_shadows:
+            self._cast_shadows(weather, uniforms)
+        if weather.wetness > 0:
+            self._paint_mirror_image(features, uniforms)
+        samples = self.targets.samples
+        self._paint(samples, features, uniforms, self.view.clip_from_relative, self.world_from_camera[:3, :3], tuple(Family), self._seen())
+        self.graphics.context.copy_framebuffer(self.targets.resolved, samples)
+        return self._develop(weather, features)
+
+    def _seen(self) -> list[Part]:
+        return [part for part in self.parts if self.view.sees(part)]
+
+    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array, parts: list[Part]) -> None:
+        self.graphics.noise.use(0)
+        for family, program in programs.items():
+            set_uniforms(program, {"clip_from_relative": clip_from_relative})
+            for part in parts:
+                if family in part.mesh.vertices:
+                    pose = part.world_from_part
+                    set_uniforms(program, {"world_from_part": pose[:3, :3], "part_origin": pose[:3, 3] - self.view.position})
+                    self.graphics.draw_mesh(part.mesh, family, program)
+
+    def _paint(
+        self,
+        target: moderngl.Framebuffer,
+        features: tuple[str, ...],
+        uniforms: dict[str, Any],
+        clip_from_relative: Array,
+        directions: Array,
+        families: tuple[Family, ...],
+        parts: list[Part],
+    ) -> None:
+        target.use()
+        target.clear(0.0, 0.0, 0.0, 1.0, depth=1.0)
+        programs = {family: self.graphics.surface_program(family, features) for family in families}
+        for program in programs.values():
+            set_uniforms(program, uniforms)
+        self._draw(programs, clip_from_relative, parts)
+        sky, camera = self.graphics.sky_program(features), self.camera
+        ray = ((camera.width / 2) / camera.fx, (camera.height / 2) / camera.fy,
+               (camera.width / 2 - 0.5 - camera.cx) / camera.fx, (camera.height / 2 - 0.5 - camera.cy) / camera.fy)  # fmt: skip
+        set_uniforms(sky, uniforms | {"world_from_camera": directions, "ray_scale_and_offset": ray})
+        self.graphics.draw_screen(sky)
+
+    def _cast_shadows(self, weather: Weather, uniforms: dict[str, Any]) -> None:
+        forward = self.world_from_camera[:3, 2]
+        across = np.cross((0.0, 0.0, 1.0), weather.sun_direction)
+        across /= np.linalg.norm(across)
+        axes = np.stack([across, np.cross(weather.sun_direction, across), -weather.sun_direction])
+        centre = self.view.position + forward * (_SHADOW_REACH * 0.72)
+        # Whole texels: else shadows' edges crawl as the camera moves.
+        texel = 2 * _SHADOW_REACH / SHADOW_SIZE
+        seen_from_sun = axes @ centre
+        seen_from_sun[:2] = np.round(seen_from_sun[:2] / texel) * texel
+        centre = axes.T @ seen_from_sun
+        shadow = np.eye(4)
+        shadow[:3, :3] = axes / np.array([[_SHADOW_REACH], [_SHADOW_REACH], [180.0]])
+        shadow[:3, 3] = -shadow[:3, :3] @ (centre - self.view.position)
+        self.targets.shadowed.use()
+        self.targets.shadowed.clear(depth=1.0)
+        casters = (Family.FACADE, Family.SOLID, Family.CUTOUT)
+        near = [part for part in self.parts if _reaches_shadow(part, axes, centre)]
+        self._draw({family: self.graphics.shadow_program(family) for family in casters}, shadow, near)
+        uniforms["shadow_from_relative"] = shadow
+        self.targets.shadow.use(1)
+        uniforms["shadow_texture"] = 1
+
+    def _paint_mirror_image(self, features: tuple[str, ...], uniforms: dict[str, Any]) -> None:
+        """The world as the wet road shows it: mirrored at the land's plane a little ahead."""
+        here, forward = self.view.position, self.world_from_camera[:3, 2]
+        hills = self.scene.road.hills
+        spot = here[:2] + forward[:2] * 14.0
+        slope = [float(hills(spot[0] + dx, spot[1] + dy) - hills(spot[0] - dx, spot[1] - dy)) / 8 for dx, dy in ((4.0, 0.0), (0.0, 4.0))]
+        normal = np.array([-slope[0], -slope[1], 1.0])
+        normal /= np.linalg.norm(normal)
+        point = np.array([spot[0], spot[1], float(hills(spot[0], spot[1]))]) - here
+        mirror = np.eye(4)
+        mirror[:3, :3] -= 2 * np.outer(normal, normal)
+        mirror[:3, 3] = 2 * (normal @ point) * normal
+        families = (Family.FACADE, Family.SOLID, Family.CUTOUT)
+        dry = tuple(feature for feature in features if feature != "WET")
+        self._paint(
+            self.targets.mirrored,
+            dry,
+            uniforms,
+            self.view.clip_from_relative @ mirror,
+            mirror[:3, :3] @ self.world_from_camera[:3, :3],
+            families,
+            self._seen(),
+        )
+        self.targets.mirror.use(2)
+        uniforms["mirror_texture"] = 2
+
+    def _uniforms(self, weather: Weather) -> dict[str, Any]:
+        road, base = self.scene.road, self.scene.world_from_base(self.time)
+        plain = (
+            "sun_direction",
+            "sun_colour",
+            "sky_horizon",
+            "sky_zenith",
+            "cloud_colour",
+            "cloud_cover",
+            "ambient",
+            "fog_density",
+            "fog_colour",
+            "wetness",
+            "lit_windows",
+            "glow",
+        )
+        uniforms: dict[str, Any] = {name: getattr(weather, name) for name in plain}
+        uniforms |= {
+            "noise_texture": 0,
+            "time": self.time % 64.0,
+            "sky_seed": (self.scene.seed % 61) / 61,
+            "street_seed": (self.scene.seed * 0.618034) % 1.0,
+            "lane_width": road.lane_width,
+            "lane_count": float(road.lanes_per_direction),
+            "half_width": road.half_width,
+            "parking_width": road.parking_width,
+            "view_size": tuple(map(float, self.targets.size)),
+            "ego_axes": base[:3, :3].T,
+            "ego_lamp": base[:3, :3] @ (3.6, 0.0, 0.68) + base[:3, 3] - self.view.position,
+        }
+        uniforms |= self._footprints()
+        if weather.is_night:
+            uniforms |= self._lights()
+        return uniforms
+
+    def _nearest(self, positions: Array, count: int) -> npt.NDArray[np.int64]:
+        """Indices of what matters most to this view: near a point ahead of the camera."""
+        ahead = self.view.position + self.world_from_camera[:3, 2] * 22.0
+        distance = np.linalg.norm(positions - ahead[: positions.shape[1]], axis=1)
+        return np.argsort(distance, kind="stable")[:count]
+
+    def _lights(self) -> dict[str, Any]:
+        lights = np.concatenate([move_lights(part.mesh.lights, part.world_from_part) for part in self.parts])
+        lights = lights[self._nearest(lights[:, :3], MAX_LIGHTS)]
+        count = len(lights)
+        padded = np.zeros((MAX_LIGHTS, lights.shape[1]))
+        padded[:count] = lights
+        padded[:count, :3] -= self.view.position
+        position = np.concatenate([padded[:, 0:3], padded[:, 9:10]], axis=1)
+        return {"light_count": count, "light_position": position, "light_direction": padded[:, 3:6], "light_colour": padded[:, 6:9]}
+
+    def _footprints(self) -> dict[str, Any]:
+        prints = np.concatenate([np.zeros((0, 6)), *(move_footprints(part.mesh.footprints, part.world_from_part) for part in self.parts)])
+        prints = prints[self._nearest(prints[:, :2], MAX_FOOTPRINTS)]
+        count = len(prints)
+        padded = np.zeros((MAX_FOOTPRINTS, 6))
+        padded[:count] = prints
+        padded[:, :2] -= self.view.position[:2]
+        return {"footprint_count": count, "footprint_pose": padded[:, :4], "footprint_size": padded[:, 4:6]}
+
+    def _develop(self, weather: Weather, features: tuple[str, ...]) -> npt.NDArray[np.uint8]:
+        targets, graphics = self.targets, self.graphics
+        graphics.context.disable(moderngl.DEPTH_TEST)
+        glare = graphics.screen_program("glare.frag")
+        threshold = 1.4 / weather.exposure
+        for source, target, stride, keep in ((targets.radiance, 0, (1.0, 0.0), threshold), (targets.glare[0], 1, (0.0, 1.0), 0.0)):
+            targets.blurred[target].use()
+            source.use(0)
+            step = (stride[0] / targets.quarter[0], stride[1] / targets.quarter[1])
+            set_uniforms(glare, {"source": 0, "stride": step, "threshold": keep})
+            graphics.draw_screen(glare)
+        develop = graphics.screen_program("develop.frag", features)
+        targets.picture.use()
+        targets.radiance.use(0)
+        targets.glare[1].use(1)
+        rng = np.random.default_rng([self.scene.seed, 5])
+        drops = np.stack(
+            [
+                rng.uniform(0, self.camera.width / self.camera.height, MAX_DROPS),
+                rng.uniform(0, 1, MAX_DROPS),
+                rng.uniform(0.008, 0.035, MAX_DROPS),
+            ],
+            axis=-1,
+        )
+        grain = np.random.default_rng([self.scene.seed, 6, round(self.time * 1e4) % 2**32]).random()
+        set_uniforms(develop, {
+            "scene_texture": 0, "glare_texture": 1, "exposure": weather.exposure, "rain": weather.rain, "noise_level": weather.noise,
+            "frame_seed": float(grain), "view_size": tuple(map(float, targets.size)), "drops": drops,
+        })  # fmt: skip
+        graphics.draw_screen(develop)
+        graphics.context.enable(moderngl.DEPTH_TEST)
+        width, height = targets.size
+        return np.frombuffer(targets.picture.read(components=3), dtype=np.uint8).reshape(height, width, 3)
+
+
+class _Lens:
+    """Bends a wide pinhole view into a distorted camera's picture."""
+
+    def __init__(self, camera: PinholeCamera) -> None:
+        rays = camera.rays().astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            seen = np.isfinite(rays).all(axis=-1) & (np.abs(rays) <= _WIDEST_TANGENT).all(axis=-1)
+        margin = 2
+        low = np.floor(rays[seen].min(axis=0) * (camera.fx, camera.fy)) - margin
+        high = np.ceil(rays[seen].max(axis=0) * (camera.fx, camera.fy)) + margin
+        width, height = (int(value) + 1 for value in high - low)
+        self.pinhole = PinholeCamera(width, height, camera.fx, camera.fy, -float(low[0]), -float(low[1]))
+        pixels = rays * (camera.fx, camera.fy) - low
+        pixels[~seen] = -10.0
+        self._seen = seen
+        self._columns, self._rows = pixels[..., 0], pixels[..., 1]
+
+    def bend(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        maps = self._columns.astype(np.float32), self._rows.astype(np.float32)
+        return np.asarray(cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), dtype=np.uint8)
+
+    def depth(self, layers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        depth = np.full(self._seen.shape, np.nan, dtype=np.float32)
+        depth[self._seen] = depth_at(layers, self._columns[self._seen], self._rows[self._seen])
+        return depth
+
+
+def depth_at(layers: npt.NDArray[np.float32], columns: Array, rows: Array) -> npt.NDArray[np.float32]:
+    """Exact depth between pixel centres: the surface of the nearest pixel, continued along its own plane.
+
+    layers as Renderer.render_inverse_depth gives them; columns, rows (N,) in pixels. +Inf for sky.
+    """
+    u, v = np.rint(columns).astype(np.int64), np.rint(rows).astype(np.int64)
+    inverse, slope_u, slope_v = (layers[v, u, channel].astype(np.float64) for channel in range(3))
+    refined = inverse + (columns - u) * slope_u + (rows - v) * slope_v
+    # Seen edge-on a surface may turn away within half a pixel.
+    refined = np.where(refined > 0.5 * inverse, refined, inverse)
+    with np.errstate(divide="ignore"):
+        return np.asarray(1.0 / refined, dtype=np.float32)
+
+
+def _reaches_shadow(part: Part, axes: Array, centre: Array) -> bool:
+    middle, radius = part.mesh.bounding_sphere
+    world = part.world_from_part[:3, :3] @ middle + part.world_from_part[:3, 3]
+    offset = axes @ (world - centre)
+    return bool((np.abs(offset[:2]) < _SHADOW_REACH + radius).all())

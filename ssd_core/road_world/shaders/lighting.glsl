@@ -1,0 +1,152 @@
+// From a surface to the light that reaches the camera.
+struct Surface {
+    vec3 albedo;
+    vec3 normal;
+    float mirror;    // how much of its surroundings it mirrors seen straight on, 0 to 1
+    float sharpness; // exponent of the sun's highlight
+    vec3 emission;
+    float puddle;    // how much of the wet road's mirror image it shows
+};
+
+in vec3 relative;
+in vec3 local;
+in vec3 normal;
+in vec3 colour;
+in vec2 uv;
+flat in vec2 material_and_seed;
+out vec4 radiance;
+
+uniform float ambient;
+uniform float fog_density;
+uniform vec3 fog_colour;
+uniform float wetness;
+uniform float lit_windows;
+uniform vec4 glow;
+uniform float time;
+uniform mat3 ego_axes; // rows: forward, left, up
+uniform vec3 ego_lamp; // between the headlights, relative to the camera
+#ifdef SHADOWS
+uniform mat4 shadow_from_relative;
+uniform sampler2DShadow shadow_texture;
+#endif
+#ifdef WET
+uniform sampler2D mirror_texture;
+uniform vec2 view_size;
+#endif
+#ifdef NIGHT
+uniform int light_count;
+uniform vec4 light_position[MAX_LIGHTS];  // w: 1 for a lamp shining downwards, 0 for a headlight
+uniform vec3 light_direction[MAX_LIGHTS];
+uniform vec3 light_colour[MAX_LIGHTS];
+#endif
+
+float hash(vec2 p) {
+    return fract(sin(dot(p, vec2(127.1, 311.7))) * 43758.5453);
+}
+
+vec4 noise(vec2 p) {
+    return texture(noise_texture, p);
+}
+
+// 1 inside [-half_width, half_width], antialiased; `across` is the change of x over one pixel.
+float band(float x, float half_width, float across) {
+    float soft = max(across, 1e-4);
+    return clamp((half_width - abs(x)) / soft + 0.5, 0.0, 1.0) * min(1.0, half_width * 2.0 / soft);
+}
+
+float sunlight(vec3 n) {
+#ifdef SHADOWS
+    vec3 p = (shadow_from_relative * vec4(relative + n * 0.06, 1.0)).xyz * 0.5 + 0.5;
+    if (any(lessThan(p, vec3(0.0))) || any(greaterThan(p, vec3(1.0)))) return 1.0;
+    float texel = 1.0 / SHADOW_SIZE;
+    float lit = 0.0;
+    for (int i = 0; i < 4; ++i) {
+        vec2 offset = (vec2(i & 1, i >> 1) - 0.5) * 1.6 * texel;
+        lit += texture(shadow_texture, vec3(p.xy + offset, p.z - 0.0007)) * 0.25;
+    }
+    return lit;
+#else
+    return 1.0;
+#endif
+}
+
+#ifdef NIGHT
+vec3 ego_headlights(vec3 n) {
+    vec3 d = relative - ego_lamp;
+    vec3 local_direction = ego_axes * d;
+    if (local_direction.x < 0.2) return vec3(0.0);
+    float distance_squared = dot(d, d);
+    float azimuth = local_direction.y / local_direction.x;
+    float elevation = local_direction.z / local_direction.x;
+    // A low beam: bright just below the cut-off, which rises to the right, away from oncoming traffic.
+    float cutoff = -0.012 - clamp(-azimuth, 0.0, 0.2) * -0.15;
+    float below = smoothstep(cutoff + 0.012, cutoff - 0.02, elevation);
+    float steep = max(cutoff - elevation, 0.0);
+    float beam = exp(-azimuth * azimuth * 5.0) * (below * (1.0 / (1.0 + 60.0 * steep * steep)) * 1.0 + 0.035 * exp(-max(elevation, 0.0) * 4.0));
+    float facing = 0.25 + 0.75 * max(dot(n, -normalize(d)), 0.0);
+    return vec3(1.0, 0.95, 0.86) * beam * facing * 320.0 / (60.0 + distance_squared);
+}
+
+vec3 lamplight(vec3 n) {
+    vec3 sum = vec3(0.0);
+    for (int i = 0; i < light_count; ++i) {
+        vec3 d = light_position[i].xyz - relative;
+        float distance_squared = dot(d, d);
+        vec3 towards = d * inversesqrt(distance_squared);
+        float cosine = dot(-towards, light_direction[i]);
+        float lamp = smoothstep(0.05, 0.75, cosine) * 24.0 / (distance_squared + 6.0);
+        float beam = pow(max(cosine, 0.0), 26.0) * 30.0 / (distance_squared + 40.0);
+        float facing = max(dot(n, towards), 0.0) * 0.85 + 0.15;
+        sum += light_colour[i] * facing * mix(beam, lamp, light_position[i].w);
+    }
+    return sum;
+}
+#endif
+
+vec3 shade(Surface s) {
+    vec3 view = normalize(relative);
+    vec3 n = s.normal;
+    vec3 light = mix(sky_horizon * 0.42, mix(sky_horizon, sky_zenith, 0.45), n.z * 0.5 + 0.5) * ambient;
+#ifdef SHADOWS
+    float sun = sunlight(n) * max(dot(n, sun_direction), 0.0);
+    light += sun_colour * sun;
+#endif
+#ifdef NIGHT
+    light += lamplight(n) + ego_headlights(n);
+#endif
+    vec3 result = s.albedo * light;
+    if (s.mirror > 0.0) {
+        vec3 bounce = reflect(view, n);
+        float fresnel = s.mirror + (1.0 - s.mirror) * 0.75 * pow(1.0 - max(dot(-view, n), 0.0), 5.0);
+        result = mix(result, surroundings(bounce), clamp(fresnel, 0.0, 1.0));
+#ifdef SHADOWS
+        result += sun_colour * sun * s.mirror * 3.0 * pow(max(dot(bounce, sun_direction), 0.0), s.sharpness);
+#endif
+    }
+#ifdef WET
+    if (s.puddle > 0.0) {
+        vec2 here = gl_FragCoord.xy / view_size;
+        vec2 ripple = (noise(uv * 0.9 + time * 0.11).rg - 0.5) * vec2(0.010, 0.02) + (noise(uv * 3.1 - time * 0.23).rg - 0.5) * 0.006;
+        vec3 image = vec3(0.0);
+        for (int i = 0; i < 5; ++i) // rough water smears a mirror image upright
+            image += texture(mirror_texture, here + ripple + vec2(0.0, (float(i) - 1.5) * 0.011)).rgb * 0.2;
+        float fresnel = 0.05 + 0.95 * pow(1.0 - max(dot(-view, n), 0.0), 4.0);
+        result = mix(result, image, clamp(fresnel * s.puddle, 0.0, 0.85));
+    }
+#endif
+    return result + s.emission;
+}
+
+vec3 through_air(vec3 radiance_of_surface) {
+    float clear = exp(-fog_density * length(relative));
+    return mix(fog_colour, radiance_of_surface, clear);
+}
+
+Surface surface();
+
+void main() {
+#ifdef CUTOUT
+    if (is_open(int(material_and_seed.x + 0.5), material_and_seed.y, uv)) discard;
+#endif
+    radiance = vec4(through_air(shade(surface())), 1.0);
+}
