@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The cache of compiled networks: built once, damaged entries rebuilt, never in the way."""
+
+import dataclasses
+import json
+import logging
+import threading
+from pathlib import Path
+
+import pytest
+
+from ssd_core.runtime.engine_cache import EngineCache, EngineKey, default_cache_folder
+
+KEY = EngineKey("abc", (448, 252), 1, "fp32", "openvino", {"openvino": "2026.1"})
+
+
+class Builder:
+    """Counts builds; an engine is a file's text."""
+
+    def __init__(self) -> None:
+        self.builds = 0
+        self.started, self.may_end = threading.Event(), threading.Event()
+        self.may_end.set()
+
+    def build(self, folder: Path) -> None:
+        self.builds += 1
+        self.started.set()
+        assert self.may_end.wait(30)
+        (folder / "network.bin").write_text(f"engine {self.builds}")
+
+    def load(self, folder: Path) -> str:
+        return (folder / "network.bin").read_text()
+
+
+@pytest.fixture
+def builder() -> Builder:
+    return Builder()
+
+
+def entry(cache: EngineCache) -> Path:
+    (found,) = (path for path in (cache.folder / "engines").iterdir() if path.is_dir())
+    return found
+
+
+def test_the_second_start_loads_what_the_first_built(tmp_path: Path, builder: Builder) -> None:
+    assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 1"
+    assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 1"
+    assert builder.builds == 1
+
+
+CHANGES = {
+    "weights_hash": "abd",
+    "input_size": (252, 448),
+    "batch": 2,
+    "precision": "bf16",
+    "backend": "torch",
+    "versions": {"openvino": "2026.2"},
+}
+
+
+@pytest.mark.parametrize("field", CHANGES)
+def test_any_difference_is_another_entry(tmp_path: Path, builder: Builder, field: str) -> None:
+    assert set(CHANGES) == {item.name for item in dataclasses.fields(EngineKey)}
+    cache = EngineCache(tmp_path)
+    cache.get(KEY, builder.build, builder.load)
+    assert cache.get(dataclasses.replace(KEY, **{field: CHANGES[field]}), builder.build, builder.load) == "engine 2"
+    assert cache.get(KEY, builder.build, builder.load) == "engine 1"
+
+
+@pytest.mark.parametrize("damage", ["changed", "truncated", "file lost", "no manifest", "half manifest", "of another key"])
+def test_damage_is_named_and_mended(tmp_path: Path, builder: Builder, damage: str, caplog: pytest.LogCaptureFixture) -> None:
+    cache = EngineCache(tmp_path)
+    cache.get(KEY, builder.build, builder.load)
+    network, manifest = entry(cache) / "network.bin", entry(cache) / "engine.json"
+    if damage == "changed":
+        network.write_text("engine X")
+    elif damage == "truncated":
+        network.write_text("eng")
+    elif damage == "file lost":
+        network.unlink()
+    elif damage == "no manifest":
+        manifest.unlink()
+    elif damage == "half manifest":
+        manifest.write_text(manifest.read_text()[:30])
+    else:
+        content = json.loads(manifest.read_text())
+        content["key"]["precision"] = "bf16"
+        manifest.write_text(json.dumps(content))
+    with caplog.at_level(logging.WARNING):
+        assert cache.get(KEY, builder.build, builder.load) == "engine 2"
+    assert "damaged or stale" in caplog.text
+    caplog.clear()
+    assert cache.get(KEY, builder.build, builder.load) == "engine 2"
+    assert not caplog.records
+
+
+def test_an_entry_the_library_cannot_load_is_rebuilt(tmp_path: Path, builder: Builder, caplog: pytest.LogCaptureFixture) -> None:
+    cache = EngineCache(tmp_path)
+    cache.get(KEY, builder.build, builder.load)
+
+    def load(folder: Path) -> str:
+        if builder.builds == 1:
+            raise RuntimeError("made for another CPU")
+        return builder.load(folder)
+
+    assert cache.get(KEY, builder.build, load) == "engine 2"
+    assert "made for another CPU" in caplog.text
+
+
+def test_a_failed_build_leaves_nothing_and_is_passed_on(tmp_path: Path, builder: Builder) -> None:
+    cache = EngineCache(tmp_path)
+
+    def fail(folder: Path) -> None:
+        (folder / "half").write_text("x")
+        raise ValueError("no such network")
+
+    with pytest.raises(ValueError, match="no such network"):
+        cache.get(KEY, fail, builder.load)
+    assert [path for path in (tmp_path / "engines").iterdir() if path.is_dir()] == []
+    assert cache.get(KEY, builder.build, builder.load) == "engine 1"
+
+
+def test_an_unwritable_folder_is_a_warning_and_works(tmp_path: Path, builder: Builder, caplog: pytest.LogCaptureFixture) -> None:
+    (tmp_path / "file").write_text("in the way")  # file modes don't stop the superuser, who runs many a test
+    cache = EngineCache(tmp_path / "file")
+    assert cache.get(KEY, builder.build, builder.load) == "engine 1"
+    (record,) = caplog.records
+    assert record.levelno == logging.WARNING
+    assert "can't be written" in record.getMessage()
+    assert "SSD_DEPTH_CACHE" in record.getMessage()
+
+
+def test_two_at_once_build_once(tmp_path: Path, builder: Builder) -> None:
+    builder.may_end.clear()
+    results: list[str] = []
+    work = [threading.Thread(target=lambda: results.append(EngineCache(tmp_path).get(KEY, builder.build, builder.load))) for _ in range(2)]
+    for thread in work:
+        thread.start()
+    assert builder.started.wait(30)
+    builder.may_end.set()
+    for thread in work:
+        thread.join(30)
+    assert results == ["engine 1", "engine 1"]
+    assert builder.builds == 1
+
+
+def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("SSD_DEPTH_CACHE", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert default_cache_folder() == tmp_path / ".cache/ssd_depth_ros"
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert default_cache_folder() == tmp_path / "xdg/ssd_depth_ros"
+    monkeypatch.setenv("SSD_DEPTH_CACHE", str(tmp_path / "mine"))
+    assert default_cache_folder() == tmp_path / "mine"
