@@ -103,6 +103,7 @@ def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder:
         finally:
             estimator.close()
     seconds = time.monotonic() - started
+    _assemble_bag(source, frames, folder)
     done = len(waiting) - damaged
     videos = folder.write_videos(frames) if done and not isinstance(source, ImageFolder) else []
     rate = f", {done / seconds:.1f} frames/s" if done else ""
@@ -115,6 +116,16 @@ def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder:
         parts.append(f"videos: {', '.join(path.name for path in videos)}")
     console.print("; ".join(parts) + f" -> {folder.folder}", highlight=False, soft_wrap=True)
     return damaged
+
+
+def _assemble_bag(source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder) -> None:
+    from ssd_core.data.bag_frames import BagFrames
+
+    if not isinstance(source, BagFrames):
+        folder.write_bag(frames, {}, ())
+        return
+    transforms = source.bag.topics_of_type("tf2_msgs/msg/TFMessage")
+    folder.write_bag(frames, {camera.name: camera.frame_id for camera in source.cameras}, source.bag.messages(transforms))
 
 
 def _predict_all(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,10 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
+from ssd_core.data.bag import BagMessage
 from ssd_core.data.frame import Frame
+from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
+from ssd_core.data.writers.messages import camera_info_message, image_message
 from ssd_core.images.codec import Image, encode_png, read_image, write_image
 from ssd_core.images.colour_map import colourise_depth, colourise_inverse_depth
 from ssd_core.images.resize import resize_image
@@ -26,7 +29,7 @@ KITTI_SCALE = 256
 """Depth PNGs hold round(metres * 256), the convention of KITTI's depth benchmark: 4 mm steps up to 255.99 m."""
 
 _CONFIGURATION = "configuration.yaml"
-_FREE_TO_CHANGE = ("git_revision", "backend", "precision", "cameras")
+_FREE_TO_CHANGE = ("git_revision", "backend", "precision")
 _RESULT_FOLDERS = ("depth", "inverse_depth", "colour", "video")
 _VIDEO_WIDTH = 1920
 
@@ -98,7 +101,7 @@ class PredictionFolder:
     @property
     def bag_path(self) -> Path:
         """Where format "bag" puts its bag."""
-        return self.folder / self.quantity
+        return self.folder / f"{self.quantity}.mcap"
 
     def check(self, configuration: PredictConfiguration, overwrite: bool) -> None:
         """Refuse to mix results of different configurations; with `overwrite` remove the earlier ones.
@@ -114,6 +117,7 @@ class PredictionFolder:
             return
         if overwrite:
             path.unlink()
+            self.bag_path.unlink(missing_ok=True)
             for name in _RESULT_FOLDERS:
                 shutil.rmtree(self.folder / name, ignore_errors=True)
             return
@@ -121,9 +125,9 @@ class PredictionFolder:
         now = configuration.model_dump(mode="json")
         if not isinstance(before, dict):
             raise PredictionError(f"{path} is damaged; choose another --out or add --overwrite")
-        changed = [
-            f"{key}: {before.get(key)} -> {value}" for key, value in now.items() if key not in _FREE_TO_CHANGE and before.get(key) != value
-        ]
+        # Single files of further cameras can be added, a finished bag can't grow.
+        free = _FREE_TO_CHANGE if self._format == "bag" else (*_FREE_TO_CHANGE, "cameras")
+        changed = [f"{key}: {before.get(key)} -> {value}" for key, value in now.items() if key not in free and before.get(key) != value]
         if changed:
             raise PredictionError(
                 f"{self.folder} holds results of another configuration ({'; '.join(changed)}); choose another --out or add --overwrite"
@@ -141,8 +145,7 @@ class PredictionFolder:
 
     def is_finished(self, frame: Frame) -> bool:
         """True if an earlier run wrote this frame; files are written atomically, so a file that exists is whole."""
-        depth = self.bag_path.exists() if self._format == "bag" else self._depth_path(frame).exists()
-        return depth and self._picture_path(frame).exists()
+        return (self.bag_path.exists() or self._depth_path(frame).exists()) and self._picture_path(frame).exists()
 
     def limited(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Metric depth with +inf beyond the maximum; relative values as they are."""
@@ -151,17 +154,15 @@ class PredictionFolder:
         return np.where(values > self._max_depth, np.float32(np.inf), values)
 
     def write(self, frame: Frame, image: Image, values: npt.NDArray[np.float32]) -> None:
-        """Write one frame's picture, then its depth file (none in format "bag"); values (H, W) of the image's size."""
+        """Write one frame's picture, then its depth file; values (H, W) of the image's size."""
         values = self.limited(values)
         if self._kind == "metric":
             colours = colourise_depth(values, self._max_model_depth / 40, self._max_model_depth)
         else:
             colours = colourise_inverse_depth(values)
         write_image(self._picture_path(frame), np.concatenate([image, colours]))
-        if self._format == "bag":
-            return
         with atomic_write(self._depth_path(frame)) as file:
-            if self._format == "npz":
+            if self._format != "png":
                 arrays: dict[str, Any] = {self.quantity: values}
                 np.savez(file, **arrays)
             else:
@@ -180,8 +181,42 @@ class PredictionFolder:
             videos.append(path)
         return videos
 
+    def write_bag(self, frames: Sequence[Frame], optical_frames: Mapping[str, str], copies: Iterable[BagMessage]) -> None:
+        """Turn the depth files of format "bag" into one MCAP and remove them.
+
+        Topics /CAMERA/depth/image_rect (image_raw where the lens distorts) and /CAMERA/depth/camera_info, or /CAMERA/inverse_depth/image.
+        optical_frames: header.frame_id by camera name. copies: messages to take over as they are (transforms).
+        """
+        written = [frame for frame in frames if self._depth_path(frame).exists()]
+        if self._format != "bag" or not written:
+            return
+        with BagWriter(self.bag_path) as writer:
+            announced: set[str] = set()
+            for message in copies:
+                if message.topic not in announced:
+                    durability = Durability.LATCHED if message.topic.endswith("tf_static") else Durability.VOLATILE
+                    writer.add_topic(message.topic, message.message_type, reliable_qos(durability=durability))
+                    announced.add(message.topic)
+                writer.write_raw(message.topic, message.bag_time_ns, message.data)
+            for frame in written:
+                with np.load(self._depth_path(frame)) as arrays:
+                    values = arrays[self.quantity]
+                optical = optical_frames.get(frame.camera_name, frame.camera_name)
+                writer.write(self._topic(frame), frame.stamp_ns, image_message(values, "32FC1", frame.stamp_ns, optical))
+                if frame.camera is not None:
+                    info = camera_info_message(frame.camera, frame.stamp_ns, optical)
+                    writer.write(f"/{frame.camera_name}/{self.quantity}/camera_info", frame.stamp_ns, info)
+        shutil.rmtree(self.folder / self.quantity)
+
+    def _topic(self, frame: Frame) -> str:
+        if self._kind != "metric":
+            return f"/{frame.camera_name}/inverse_depth/image"
+        distorted = frame.camera is not None and frame.camera.is_distorted
+        return f"/{frame.camera_name}/depth/image_{'raw' if distorted else 'rect'}"
+
     def _depth_path(self, frame: Frame) -> Path:
-        return self.folder / self.quantity / f"{frame.frame_id}.{self._format}"
+        suffix = "png" if self._format == "png" else "npz"
+        return self.folder / self.quantity / f"{frame.frame_id}.{suffix}"
 
     def _picture_path(self, frame: Frame) -> Path:
         return self.folder / "colour" / f"{frame.frame_id}.jpg"

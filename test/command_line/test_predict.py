@@ -22,6 +22,7 @@ from typer.testing import CliRunner, Result
 
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.prediction_folder import KITTI_SCALE, depth_to_png, inverse_depth_to_png
+from ssd_core.data.bag import BagReader, header_stamp
 from ssd_core.images.codec import encode_jpeg, write_image
 from ssd_core.model import checkpoint as checkpoint_module
 from ssd_core.runtime.estimator import DepthMap
@@ -210,6 +211,27 @@ def test_every_frame_of_every_camera_of_a_bag(tmp_path: Path, loaded: list[Stand
     one = tmp_path / "one"
     assert run(tmp_path / "bag", "--out", one, "--camera", "left").exit_code == 0
     assert [path.name for path in (one / "depth").iterdir()] == ["left"]
+
+
+def test_a_bag_of_depth(tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result]) -> None:
+    out = tmp_path / "out"
+    arguments = (_write_bag(tmp_path / "bag"), "--out", out, "--focal", "50", "--format", "bag")
+    assert run(*arguments).exit_code == 0
+    with BagReader(out / "depth.mcap") as bag:
+        assert {(c.topic, c.count) for c in bag.connections} == {
+            (f"/{camera}/depth/{name}", 3) for camera in ("left", "right") for name in ("image_rect", "camera_info")
+        }
+        for index, (_, message) in enumerate(bag.deserialised(["/right/depth/image_rect"])):
+            depth = message.data.view(np.float32).reshape(message.height, message.width)
+            assert message.encoding == "32FC1" and message.header.frame_id == "right" and depth[0, -1] == 10 + index
+            assert header_stamp(message) == 1_000_000_000 + index * 100_000_000
+        assert bag.first_message("/left/depth/camera_info").k[0] == 50
+    assert not (out / "depth").exists()
+    assert run(*arguments).exit_code == 0 and len(loaded) == 1, "finished: no model is loaded"
+    assert "cameras: None -> ['left']" in str(run(*arguments, "--camera", "left").exception)
+    assert run(*arguments, "--camera", "left", "--overwrite").exit_code == 0
+    with BagReader(out / "depth.mcap") as bag:
+        assert len(bag.connections) == 2
 
 
 def test_every_frame_of_a_video(tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result]) -> None:
