@@ -4,11 +4,11 @@
 from typing import Any
 
 import numpy as np
-from conftest import Collector, FakeCamera, wait_until
 from diagnostic_msgs.msg import DiagnosticArray
 from fake_estimator import FakeEstimator
 from rclpy.node import Node
 from rclpy.parameter import Parameter
+from ros_peers import Collector, FakeCamera, wait_until
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 
 from ssd_core.geometry.camera import PinholeCamera

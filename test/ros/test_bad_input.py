@@ -13,11 +13,11 @@ import pytest
 pytestmark = pytest.mark.ros
 pytest.importorskip("rclpy", reason="rclpy isn't installed (extra [ros], or a sourced ROS)")
 
-from conftest import FakeCamera, wait_until
 from fake_estimator import FakeEstimator
 from node_bench import CAMERA, PICTURE, NodeBench, depth_of, points_of, stamp_of
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from ros_peers import FakeCamera, wait_until
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg, encode_png
@@ -264,13 +264,28 @@ def test_camera_names_that_are_no_topics(bench: NodeBench, name: str) -> None:
     assert bench.spinner.call(node.trigger_configure) == TransitionCallbackReturn.FAILURE
 
 
-def test_bundled_network_works_without_a_writable_cache(bench: NodeBench, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from ssd_core.model.checkpoint import save_checkpoint
+    from ssd_core.model.config import ModelDescription, NetworkSize
+    from ssd_core.model.depth_model import DepthModel
+
+    path = tmp_path_factory.mktemp("model") / "tiny"
+    size = NetworkSize(32, 4, 2, (0, 1, 2, 3), (8, 12, 16, 16), 16)
+    description = ModelDescription(parametrisation="sigmoid_disparity", input_size=(84, 56), trained=False)
+    save_checkpoint(path, DepthModel.create(size, description))
+    return path
+
+
+def test_a_real_network_works_without_a_writable_cache(bench: NodeBench, tmp_path: Path, tiny_model: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    node = bench.create(load_estimator, cache_folder=str(tmp_path / "file" / "cache"), input_size=[84, 56])
-    wait_until(lambda: node.state == "active", "the bundled network is loaded", timeout=60)
+    cache = str(tmp_path / "file" / "cache")
+    node = bench.create(load_estimator, model=str(tiny_model), backend="openvino", cache_folder=cache)
+    wait_until(lambda: node.state == "active", "the network is loaded", timeout=60)
     camera = bench.camera()
     (depth,) = bench.listen("/depth/image_raw")
     camera.send_info(CAMERA)
     camera.send_image(PICTURE)
-    assert depth_of(depth.wait()[0]).shape == (56, 84)
-    assert sum("UNTRAINED" in line for line in bench.complaints) == (0 if node.estimator.is_trained else 1)
+    values = depth_of(depth.wait()[0])
+    assert values.shape == (56, 84) and (values > 0).all()
+    assert sum("UNTRAINED" in line for line in bench.complaints) == 1

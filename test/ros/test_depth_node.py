@@ -11,11 +11,11 @@ import pytest
 pytestmark = pytest.mark.ros
 pytest.importorskip("rclpy", reason="rclpy isn't installed (extra [ros], or a sourced ROS)")
 
-from conftest import FakeCamera, wait_until
 from fake_estimator import FakeEstimator
 from node_bench import CAMERA, PICTURE, NodeBench, depth_of, points_of, stamp_of
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from ros_peers import FakeCamera, wait_until
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
