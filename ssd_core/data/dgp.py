@@ -16,7 +16,7 @@ from ssd_core.data.dgp_scene import Datum, Scene, read_scene
 from ssd_core.data.ego_motion import Fix, is_static, speed_between
 from ssd_core.data.errors import DataError, OncePerCause
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, linked
-from ssd_core.data.sensor_files import read_frame_image
+from ssd_core.data.sensor_files import finite_points, read_frame_image
 from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import Matrix, invert_pose, transform_points
 from ssd_core.images.codec import Image
@@ -226,8 +226,4 @@ def _read_npz(path: Path, point_format: Sequence[str], frame_id: str, once: Once
         raise DataError(f"{path}: damaged scan of {frame_id} ({error!r})") from error
     if values.ndim != 2 or values.shape[1] < len(point_format):
         raise DataError(f"{path}: an array of {values.shape} isn't points of {', '.join(point_format)}, which the scan of {frame_id} has")
-    points: npt.NDArray[np.float64] = values[:, columns].astype(np.float64)
-    bad = len(points) - int(np.isfinite(points).all(axis=1).sum())
-    if bad:
-        once.tell("finite points", f"{path}: {bad} of {len(points)} points aren't finite and are left out")
-    return points
+    return finite_points(values[:, columns].astype(np.float64), path, once)

@@ -93,10 +93,7 @@ class KittiFrames:
         if not path.exists():
             self._once.tell("scan", f"{path}: no such scan; {frame.frame_id} and perhaps others have no lidar depth")
             return None
-        points = read_float32_points(path, _POINT_COLUMNS, f"frame {frame.frame_id}")
-        bad = len(points) - int(np.isfinite(points).all(axis=1).sum())
-        if bad:
-            self._once.tell("finite points", f"{path}: {bad} of {len(points)} points aren't finite and are left out")
+        points = read_float32_points(path, _POINT_COLUMNS, f"frame {frame.frame_id}", self._once)
         return project_lidar(transform_points(picture.camera.camera_from_velodyne, points), frame.camera)
 
     def close(self) -> None:

@@ -167,10 +167,7 @@ class NuScenesFrames:
             if ego is None:
                 return None
             path = self.root / scan.filename
-            points = read_float32_points(path, _POINT_COLUMNS, f"frame {frame_id}")
-            bad = len(points) - int(np.isfinite(points).all(axis=1).sum())
-            if bad:
-                self._once.tell("finite points", f"{path}: {bad} of {len(points)} points aren't finite and are left out")
+            points = read_float32_points(path, _POINT_COLUMNS, f"frame {frame_id}", self._once)
             world_from_lidar = ego @ self._tables.mountings[scan.mounting_token].ego_from_sensor
             self._scan = scan.token, transform_points(world_from_lidar, points)
         return self._scan[1]

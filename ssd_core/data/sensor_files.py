@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from ssd_core.data.errors import DataError
+from ssd_core.data.errors import DataError, OncePerCause
 from ssd_core.images.codec import Image, ImageDecodeError, read_image
+
+Real = TypeVar("Real", bound=np.floating)
 
 
 def read_frame_image(path: Path, frame_id: str, size: tuple[int, int] | None, min_size: tuple[int, int] | None) -> Image:
@@ -32,11 +35,11 @@ def read_frame_image(path: Path, frame_id: str, size: tuple[int, int] | None, mi
     return image
 
 
-def read_float32_points(path: Path, columns: int, record: str) -> npt.NDArray[np.float32]:
+def read_float32_points(path: Path, columns: int, record: str, once: OncePerCause) -> npt.NDArray[np.float32]:
     """Points (N, 3) float32, metres in the lidar's frame, of a file with `columns` little-endian float32 values a point.
 
-    Points that aren't finite stay in. record: who asks for the file, for the message of DataError, which is raised if the file
-    is gone or empty or its size is no whole number of points.
+    Points that aren't finite are left out, with a warning. record: who asks for the file, for the message of DataError, which is
+    raised if the file is gone or empty or its size is no whole number of points.
     """
     try:
         data = path.read_bytes()
@@ -48,4 +51,14 @@ def read_float32_points(path: Path, columns: int, record: str) -> npt.NDArray[np
             f"{path}: {len(data)} bytes are no whole number of points of {columns} float32 values ({size} bytes);"
             f" the scan of {record} is cut off or of another format"
         )
-    return np.frombuffer(data, dtype="<f4").reshape(-1, columns)[:, :3]
+    return finite_points(np.frombuffer(data, dtype="<f4").reshape(-1, columns)[:, :3], path, once)
+
+
+def finite_points(points: npt.NDArray[Real], path: Path, once: OncePerCause) -> npt.NDArray[Real]:
+    """The points (N, 3) without those that aren't finite; the first file that has such is named in a warning."""
+    finite = np.isfinite(points).all(axis=1)
+    if finite.all():
+        return points
+    once.tell("finite points", f"{path}: {len(points) - int(finite.sum())} of {len(points)} points aren't finite and are left out")
+    kept: npt.NDArray[Real] = points[finite]
+    return kept
