@@ -332,7 +332,10 @@ def test_projection_equals_the_development_kit(tiny) -> None:
         np.minimum.at(image, (rows, columns), depths)
         ours = source.lidar_depth(frame).to_image(1600, 900)
         inner = np.s_[3:-3, 3:-3]
-        theirs, known = np.isfinite(image)[inner], (ours > 0)[inner]
-        assert (theirs != known).sum() < 0.005 * known.sum()
-        both = theirs & known
-        np.testing.assert_allclose(ours[inner][both], image[inner][both], atol=2e-3)
+        theirs = image[inner]
+        near = [np.roll(ours, (down, right), (0, 1))[inner] for down in (-1, 0, 1) for right in (-1, 0, 1)]
+        agrees = np.abs(np.stack(near) - theirs).min(axis=0) < 2e-3
+        seen = np.isfinite(theirs)
+        assert (seen & ~agrees).sum() <= 3, frame.camera_name
+        assert abs(int(seen.sum()) - int((ours[inner] > 0).sum())) <= 3
+        assert (np.abs(ours[inner] - theirs)[seen] < 2e-3).mean() > 0.99
