@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 import numpy.typing as npt
 
@@ -22,7 +24,7 @@ def cast(origins: npt.NDArray[np.float64], directions: npt.NDArray[np.float64]) 
 
 def look(camera: PinholeCamera, world_from_camera: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.float64]]:
     """RGB picture and depth along the optical axis; pixels the lens can't see are black with depth 0."""
-    rays = camera.rays().reshape(-1, 2).astype(np.float64)
+    rays = _rays(camera)
     seen = np.isfinite(rays).all(axis=1)
     directions = np.column_stack([np.nan_to_num(rays), np.ones(len(rays))]) @ world_from_camera[:3, :3].T
     depth = cast(world_from_camera[:3, 3], directions)
@@ -47,3 +49,8 @@ def drive(time: float) -> npt.NDArray[np.float64]:
     pose[:2, :2] = [[np.cos(yaw), -np.sin(yaw)], [np.sin(yaw), np.cos(yaw)]]
     pose[:3, 3] = 8 * time, 0.6 * np.sin(0.5 * time), 0.02 * np.sin(3 * time)
     return pose
+
+
+@functools.lru_cache(maxsize=8)
+def _rays(camera: PinholeCamera) -> npt.NDArray[np.float64]:
+    return camera.rays().reshape(-1, 2).astype(np.float64)
