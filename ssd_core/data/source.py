@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from ssd_core.data.bag_frames import BagFrames
+from ssd_core.data.dgp import DgpFrames, is_dgp
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import FrameSource
 from ssd_core.data.image_folder import IMAGE_SUFFIXES, ImageFolder
 from ssd_core.data.intrinsics import CameraForSize
+from ssd_core.data.kitti import KittiFrames, is_kitti
+from ssd_core.data.nuscenes import NuScenesFrames, is_nuscenes
 from ssd_core.data.video import VIDEO_SUFFIXES, Video
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
@@ -21,27 +24,39 @@ class SourceError(DataError):
 
 
 def open_source(
-    path: Path, cameras: Sequence[str] | None = None, intrinsics: CameraForSize | None = None, with_poses: bool = True
+    path: Path,
+    cameras: Sequence[str] | None = None,
+    intrinsics: CameraForSize | None = None,
+    with_poses: bool = True,
+    split: str | None = None,
 ) -> FrameSource:
-    """A bag (folder or file), a folder of pictures, a picture or a video as a FrameSource.
+    """A bag (folder or file), a data set, a folder of pictures, a picture or a video as a FrameSource.
 
-    cameras: which of a bag's cameras. intrinsics: for what has none of its own. Raises SourceError, BagError, ImageFolderError,
-    VideoError or CameraError, each naming the path.
+    cameras: which of the cameras of a bag or data set. intrinsics: for what has none of its own. split: of a data set that has splits.
+    Raises SourceError, or another DataError or CameraError, each naming the path.
     """
     if not path.exists():
         raise SourceError(f"{path}: no such file or folder")
+    if is_nuscenes(path):
+        return NuScenesFrames(path, split=split, cameras=cameras)
+    if is_dgp(path):
+        return DgpFrames(path, cameras, split or "all")
+    if split is not None:
+        raise SourceError(f"{path}: this kind of input has no splits, so {split!r} can't be chosen")
+    if is_kitti(path):
+        return KittiFrames(path, cameras)
     suffix = path.suffix.lower()
     is_bag = _is_bag_folder(path) if path.is_dir() else suffix in BAG_SUFFIXES
     if is_bag:
         return BagFrames(path, cameras, intrinsics, with_poses)
     if cameras:
-        raise SourceError(f"{path}: cameras can be chosen in bags only")
+        raise SourceError(f"{path}: cameras can be chosen in bags and data sets only")
     if path.is_dir() or suffix in IMAGE_SUFFIXES:
         return ImageFolder(path, intrinsics)
     if suffix in VIDEO_SUFFIXES:
         return Video(path, intrinsics)
     raise SourceError(
-        f"{path}: unknown kind of input; a picture ({' '.join(IMAGE_SUFFIXES)}), a folder of pictures,"
+        f"{path}: unknown kind of input; a data set, a picture ({' '.join(IMAGE_SUFFIXES)}), a folder of pictures,"
         f" a video ({' '.join(VIDEO_SUFFIXES)}) or a bag (folder, {' '.join(BAG_SUFFIXES)}) is expected"
     )
 
