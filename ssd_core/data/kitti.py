@@ -23,6 +23,7 @@ from ssd_core.images.codec import Image
 PosedSensor = Literal["velodyne", "camera_0", "imu"]
 
 _CAMERA_FOLDER = re.compile(r"image_0[0-3]")
+_STAMP = re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(\.\d{1,9})?")
 _POINT_COLUMNS = 4  # x y z reflectance
 _POSE_FILES = "poses_velo*.txt"
 
@@ -206,7 +207,10 @@ def _numbered(folder: Path) -> dict[int, Path]:
 
 
 def _nanoseconds(line: str, path: Path) -> int:
+    """Of "2011-09-26 13:02:25.964389445", taken as UTC: datetime holds only six of the nine digits."""
     try:
+        if not _STAMP.fullmatch(line.strip()):
+            raise ValueError("expected YYYY-MM-DD hh:mm:ss.nnnnnnnnn")
         return int(np.datetime64(line.strip().replace(" ", "T"), "ns").astype(np.int64))
     except ValueError as error:
         raise DataError(f"{path}: {line.strip()!r} is no time ({error})") from error
