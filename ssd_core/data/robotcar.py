@@ -343,6 +343,17 @@ class _Traverse:
         return self._scans[stamp_us]
 
 
+def open_robotcar(root: Path, split: str | None = None) -> RobotCarFrames:
+    """RobotCar with a split by name (see SPLITS), or by the paths of split lists, separated by commas; None for all pictures."""
+    if split is None or split in SPLITS:
+        return RobotCarFrames(root, split=split or "all")
+    files = [Path(word) for word in split.split(",")]
+    absent = [str(file) for file in files if not file.is_file()]
+    if absent:
+        raise DataError(f"{root}: split {', '.join(absent)} is neither a file nor one of {', '.join(SPLITS)}")
+    return RobotCarFrames(root, split_files=files)
+
+
 def is_robotcar(path: Path) -> bool:
     """True for a traverse of RobotCar or a folder of traverses."""
     return path.is_dir() and ((path / CAMERA_NAME).is_dir() or any(path.glob(f"*/{CAMERA_NAME}")))

@@ -10,7 +10,7 @@ import plane_world
 import pytest
 
 from ssd_core.data.errors import DataError
-from ssd_core.data.robotcar import RobotCarFrames, is_robotcar
+from ssd_core.data.robotcar import RobotCarFrames, is_robotcar, open_robotcar
 from ssd_core.data.robotcar_files import (
     VEHICLE_FROM_OPTICAL,
     VisualOdometry,
@@ -174,6 +174,10 @@ def test_split_lists_give_frames_and_their_neighbours(written: Path, tmp_path: P
     test = RobotCarFrames(written, split_files=[singles])
     assert [frame.stamp_ns // 1000 for frame in test.frames()] == [stamps[8], stamps[4]]
     assert "1 of 3 lines name pictures that aren't in" in test.warnings[0] and "the first 7" in test.warnings[0]
+    by_path = open_robotcar(written, f"{triples},{singles}")
+    assert len(by_path.frames()) == 4 and len(open_robotcar(written, "train").frames()) == PICTURES
+    with pytest.raises(DataError, match="is neither a file nor one of all, train, val, test"):
+        open_robotcar(written, "mini")
     assert test.split_description == f"lists {DAY}_test.txt"
 
 
