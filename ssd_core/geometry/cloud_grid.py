@@ -12,7 +12,8 @@ import numpy.typing as npt
 from ssd_core.geometry.camera import PinholeCamera
 
 Floats = npt.NDArray[np.float32]
-Indices = npt.NDArray[np.int32]
+# Unsigned, as for signed ones numba asks at every access whether it counts from the end.
+Indices = npt.NDArray[np.uint32]
 
 
 class CloudGrid:
@@ -78,12 +79,12 @@ def _linear(length: int, stride: int, source_length: int) -> tuple[Indices, Indi
     weight = (position - low).astype(np.float32)
     # A neighbour of weight zero must not be read at all: 0 * inf would be NaN.
     high = np.where(weight > 0, low + 1, low)
-    return low.astype(np.int32), high.astype(np.int32), weight
+    return low.astype(np.uint32), high.astype(np.uint32), weight
 
 
 def _nearest(length: int, stride: int, source_length: int) -> Indices:
     position = np.floor((np.arange(0, length, stride) + 0.5) * (source_length / length))
-    return np.asarray(np.minimum(position, source_length - 1), dtype=np.int32)
+    return np.asarray(np.minimum(position, source_length - 1), dtype=np.uint32)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")  # type: ignore[untyped-decorator]

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ssd_core.images.codec import ImageDecodeError, decode_image, encode_jpeg, encode_png, read_image, write_image
+from ssd_core.images.codec import ImageDecodeError, decode_image, encode_jpeg, encode_png, jpeg_size, read_image, write_image
 
 
 @pytest.fixture
@@ -69,3 +69,11 @@ def test_files_name_themselves_in_errors(tmp_path: Path, picture: np.ndarray) ->
         read_image(tmp_path / "bad.jpg")
     with pytest.raises(ValueError, match=r"write \.png or \.jpg"):
         write_image(tmp_path / "p.gif", picture)
+
+
+def test_size_of_a_jpeg_is_read_from_its_header() -> None:
+    data = encode_jpeg(np.zeros((30, 50, 3), np.uint8))
+    assert jpeg_size(data) == (50, 30)
+    assert jpeg_size(data[:10]) is None
+    assert jpeg_size(encode_png(np.zeros((3, 5), np.uint8))) is None
+    assert jpeg_size(b"") is None
