@@ -14,6 +14,7 @@ from ssd_core.data.image_folder import IMAGE_SUFFIXES, ImageFolder
 from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.kitti import KittiFrames, is_kitti
 from ssd_core.data.nuscenes import NuScenesFrames, is_nuscenes
+from ssd_core.data.robotcar import is_robotcar, open_robotcar
 from ssd_core.data.video import VIDEO_SUFFIXES, Video
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
@@ -41,6 +42,8 @@ def open_source(
         return NuScenesFrames(path, split=split, cameras=cameras)
     if is_dgp(path):
         return DgpFrames(path, cameras, split or "all")
+    if is_robotcar(path):
+        return open_robotcar(path, split)
     if split is not None:
         raise SourceError(f"{path}: this kind of input has no splits, so {split!r} can't be chosen")
     if is_kitti(path):
