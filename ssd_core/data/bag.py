@@ -54,6 +54,11 @@ class BagReader:
         self._storages = []
 
     @property
+    def custom_data(self) -> dict[str, str]:
+        """What the recorder noted about the bag as text by key (rosbag2's custom_data); often empty."""
+        return {key: value for storage in self._storages for key, value in storage.custom_data.items()}
+
+    @property
     def message_count(self) -> int:
         """Messages on all topics."""
         return sum(connection.count for connection in self.connections)

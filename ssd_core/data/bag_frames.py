@@ -15,7 +15,7 @@ import numpy.typing as npt
 from ssd_core.data.bag import BagError, BagMessage, BagReader, raw_header_stamp
 from ssd_core.data.bag_topics import IMAGE_TYPE, CameraTopics
 from ssd_core.data.ego_motion import Fix, is_static, speed_between
-from ssd_core.data.frame import Frame, linked
+from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, linked
 from ssd_core.data.intrinsics import CameraForSize, fit_camera
 from ssd_core.data.point_cloud_message import PointCloudError, point_cloud_xyz
 from ssd_core.data.transform_tree import TransformTree, read_transforms
@@ -25,6 +25,9 @@ from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import Matrix, transform_points
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image
 from ssd_core.images.encodings import decode_raw_image
+
+_CONDITION_KEY = "ssd_depth_render.condition"
+"""`ssd-depth render` notes the condition in its bags."""
 
 
 class _Entry(NamedTuple):
@@ -159,6 +162,7 @@ class BagFrames:
     def _read_frames(self) -> list[Frame]:
         by_topic = {camera.image_topic: camera for camera in self.cameras}
         sequence = self._bag.path.stem
+        condition = self._bag.custom_data.get(_CONDITION_KEY, UNKNOWN_CONDITION)
         frames: list[Frame] = []
         rank, previous_time = 0, -1
         for message in self._bag.messages(list(by_topic)):
@@ -169,7 +173,7 @@ class BagFrames:
             frame_id = _unique(f"{camera.name}/{stamp}", self._entries)
             self._entries[frame_id] = _Entry(message.topic, message.bag_time_ns, rank)
             pose = self._world_from_camera(camera, stamp)
-            frames.append(Frame(frame_id, sequence, camera.name, stamp, self._models[camera.name], pose))
+            frames.append(Frame(frame_id, sequence, camera.name, stamp, self._models[camera.name], pose, condition=condition))
         return _with_neighbours(frames)
 
     def _world_from_camera(self, camera: CameraTopics, stamp_ns: int) -> Matrix | None:

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import sqlite3
 import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ from rosbags.typesys import Stores, TypesysError, get_types_from_idl, get_types_
 from rosbags.typesys.store import Typestore
 
 from ssd_core.data.errors import DataError
-from ssd_core.data.mcap_recovery import MAGIC, McapChannel, SequentialMcap, ZstdError
+from ssd_core.data.mcap_recovery import MAGIC, McapChannel, SequentialMcap, ZstdError, read_mcap_metadata
 from ssd_core.data.natural_order import natural_key
 
 _STORAGE_SUFFIXES = (".mcap", ".db3")
@@ -66,6 +68,7 @@ class Storage(Protocol):
     """What every kind of bag file can do."""
 
     connections: list[BagConnection]
+    custom_data: dict[str, str]
 
     def messages(self, topics: set[str], start_ns: int, stop_ns: int) -> Iterator[BagMessage]:
         """Messages of these topics in order of bag time, start_ns <= time < stop_ns."""
@@ -146,6 +149,7 @@ class _Rosbag2Storage:
         self._path = path
         self._reader = Ros2Reader(path)
         self._reader.open()
+        self.custom_data = _custom_data(path)
         self.connections = []
         for connection in self._reader.connections:
             if connection.msgdef.format != MessageDefinitionFormat.NONE:
@@ -178,6 +182,7 @@ class _SequentialMcapStorage:
 
     def __init__(self, path: Path, types: TypeLibrary, warnings: list[str]) -> None:
         self._mcap = SequentialMcap(path)
+        self.custom_data: dict[str, str] = {}
         self.connections = []
         for channel in self._mcap.channels.values():
             types.learn(channel.message_type, channel.definition_encoding, channel.definition)
@@ -207,6 +212,7 @@ class _Ros1Storage:
         self._path = path
         self._types = types
         self._reader = Ros1Reader(path)
+        self.custom_data: dict[str, str] = {}
         self._reader.open()
         self.connections = []
         for connection in self._reader.connections:
@@ -333,6 +339,23 @@ def _from_rosbags(connection: Connection) -> BagConnection:
 
 def _from_mcap(channel: McapChannel, count: int) -> BagConnection:
     return BagConnection(channel.topic, channel.message_type, count, _parse_qos(channel.qos), channel.message_encoding)
+
+
+def _custom_data(path: Path) -> dict[str, str]:
+    """What the recorder noted about the bag: in metadata.yaml, or in the metadata that rosbag2 repeats inside an MCAP or sqlite3 file."""
+    try:
+        if path.is_dir():
+            text = (path / "metadata.yaml").read_text()
+        elif path.suffix == ".mcap":
+            text = read_mcap_metadata(path, "rosbag2").get("serialized_metadata", "")
+        else:
+            with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)) as database:
+                text = "".join(row[0] for row in database.execute("SELECT metadata FROM metadata ORDER BY id DESC LIMIT 1"))
+        values: Any = yaml.safe_load(text) or {}
+        noted = values.get("rosbag2_bagfile_information", values).get("custom_data") or {}
+        return {str(key): str(value) for key, value in noted.items()}
+    except (OSError, sqlite3.Error, yaml.YAMLError, AttributeError, ValueError, struct.error):
+        return {}  # it only adds to what the messages say
 
 
 def _parse_qos(text: str) -> tuple[OfferedQos, ...]:

@@ -25,7 +25,8 @@ else:
 ZstdError = zstd.ZstdError
 MAGIC = b"\x89MCAP0\r\n"
 
-_SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _DATA_END = 0x03, 0x04, 0x05, 0x06, 0x0F
+_FOOTER, _SCHEMA, _CHANNEL, _MESSAGE, _CHUNK, _METADATA, _METADATA_INDEX, _DATA_END = 0x02, 0x03, 0x04, 0x05, 0x06, 0x0C, 0x0D, 0x0F
+_FOOTER_BYTES = 9 + 20 + len(MAGIC)
 _SEGMENT_BYTES = 4 << 20
 
 
@@ -47,6 +48,28 @@ class McapMessage(NamedTuple):
     channel_id: int
     stamp_ns: int
     data: bytes
+
+
+def read_mcap_metadata(path: Path, name: str) -> dict[str, str]:
+    """The key-value pairs of a whole file's metadata record of that name, found through its summary; {} if there is none."""
+    with path.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - _FOOTER_BYTES))
+        footer = file.read()
+        if len(footer) < _FOOTER_BYTES or footer[0] != _FOOTER or footer[-len(MAGIC) :] != MAGIC:
+            return {}
+        (summary_start,) = struct.unpack_from("<Q", footer, 9)
+        if not 0 < summary_start <= size - _FOOTER_BYTES:
+            return {}
+        file.seek(summary_start)
+        for opcode, content in _records(file.read(size - _FOOTER_BYTES - summary_start)):
+            if opcode == _METADATA_INDEX and _strings(content[16:], 1) == [name]:
+                offset, length = struct.unpack_from("<QQ", content)
+                file.seek(offset)
+                record = memoryview(file.read(length))
+                if len(record) > 9 and record[0] == _METADATA:
+                    return _string_map(record[9 + 4 + len(name.encode()) + 4 :])
+    return {}
 
 
 class _Segment(NamedTuple):

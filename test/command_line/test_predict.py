@@ -262,7 +262,7 @@ def test_relative_models_write_inverse_depth_and_say_so(
     [
         (["--input-size", "big"], "WIDTHxHEIGHT"),
         (["--focal", "50", "--intrinsics", "camera.yaml"], "contradict"),
-        (["--camera", "left"], "bags only"),
+        (["--camera", "left"], "cameras can be chosen in bags"),
     ],
 )
 def test_wrong_options_are_named(

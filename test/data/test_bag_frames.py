@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 from ssd_core.data.bag import BagError, BagReader
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.intrinsics import camera_from_focal_length
+from ssd_core.data.writers.bag import BagWriter
+from ssd_core.data.writers.messages import image_message
 from ssd_core.geometry.pose import transform_points
 from ssd_core.images.codec import ImageDecodeError
 
@@ -91,6 +93,15 @@ def test_intrinsics_where_the_bag_has_none_or_bad_ones(tmp_path: Path) -> None:
     lens.distortion_model, lens.d = "mystery", np.full(5, 0.1)
     source = BagFrames(factory.write_bag(tmp_path / "lens", [*image, ("/cam/camera_info", 1, lens)]))
     assert source.frames()[0].camera.fx == 60 and "distortion is ignored" in source.warnings[0]
+
+
+@pytest.mark.parametrize("name", ["noted.mcap", "noted.db3", "noted"])
+def test_the_condition_noted_by_the_renderer(tmp_path: Path, name: str) -> None:
+    with BagWriter(tmp_path / name, {"ssd_depth_render.condition": "night", "else": "x"}) as writer:
+        writer.write("/cam/image_raw", 1, image_message(factory.picture(0), "rgb8", 1, "cam"))
+    with BagReader(tmp_path / name) as bag:
+        assert bag.custom_data == {"ssd_depth_render.condition": "night", "else": "x"}
+    assert BagFrames(tmp_path / name).frames()[0].condition == "night"
 
 
 def test_a_bag_without_images_says_what_it_has(tmp_path: Path) -> None:
