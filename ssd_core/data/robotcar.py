@@ -35,6 +35,7 @@ LASERS = ("lms_front", "ldmrs")
 SPLITS = ("all", "train", "val", "test")
 CONDITIONS = {"2014-12-09-13-21-02": "day-clear", "2014-12-16-18-44-24": "night"}
 """Conditions of the two traverses of the usual protocol, by name."""
+_CONDITION_WORDS = ("day-clear", "day-rain", "night")
 
 _KEPT_SHARE = 0.8  # 768 of 960 rows: below them is the vehicle's own bonnet
 _MIN_DEPTH = 0.1
@@ -58,7 +59,7 @@ class RobotCarFrames:
 
     split_files: lists with `prev cur next` or `cur` stamps a line; frames are then the `cur` ones, with those neighbours. Without
     a list, split is all, train, val or test by OWN_SPLIT_RULE. `split_description` says which it was. condition: None takes it from the
-    traverse's name where CONDITIONS knows it.
+    traverse's name, see `condition_of`.
 
     kept_rows: rows kept from the top, None for 80 % (768 of 960), as the protocol wants; size (width, height): resized to
     that, exactly with its intrinsics; None keeps the pixels. Depth is that of all scans of `laser` within accumulate_s of the picture,
@@ -201,7 +202,7 @@ class _Traverse:
         self, folder: Path, view: _View, extrinsics: Path, lasers: _LaserOptions, condition: str | None, once: OncePerCause
     ) -> None:
         self.folder, self._view, self._lasers, self._once = folder, view, lasers, once
-        self._condition = condition or CONDITIONS.get(folder.name, UNKNOWN_CONDITION)
+        self._condition = condition or condition_of(folder.name)
         self.stamps = _stamps_in(folder / CAMERA_NAME, ".png")
         self._check_timestamps()
         self.places = {int(stamp): place for place, stamp in enumerate(self.stamps)}
@@ -341,6 +342,12 @@ class _Traverse:
             if len(self._scans) > _CACHED_SCANS:
                 self._scans.popitem(last=False)
         return self._scans[stamp_us]
+
+
+def condition_of(traverse: str) -> str:
+    """The condition of a traverse: from CONDITIONS, or from its name if that holds the word ("rendered-night-0003"), else "unknown"."""
+    words = (word for word in _CONDITION_WORDS if word in traverse)
+    return CONDITIONS.get(traverse) or next(words, UNKNOWN_CONDITION)
 
 
 def open_robotcar(root: Path, split: str | None = None) -> RobotCarFrames:

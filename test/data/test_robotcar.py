@@ -10,7 +10,7 @@ import plane_world
 import pytest
 
 from ssd_core.data.errors import DataError
-from ssd_core.data.robotcar import RobotCarFrames, is_robotcar, open_robotcar
+from ssd_core.data.robotcar import RobotCarFrames, condition_of, is_robotcar, open_robotcar
 from ssd_core.data.robotcar_files import (
     VEHICLE_FROM_OPTICAL,
     VisualOdometry,
@@ -158,8 +158,7 @@ def test_the_conditions_of_known_traverses_and_by_argument(root: Path) -> None:
     (root / DAY).rename(root / "2014-12-16-18-44-24")
     assert RobotCarFrames(root).frames()[0].condition == "night"
     assert RobotCarFrames(root, condition="dusk").frames()[0].condition == "dusk"
-    (root / "2014-12-16-18-44-24").rename(root / "2015-01-01-00-00-00")
-    assert RobotCarFrames(root).frames()[0].condition == "unknown"
+    assert [condition_of(name) for name in ("2015-01-01-00-00-00", "rendered-day-rain-0001")] == ["unknown", "day-rain"]
 
 
 def test_split_lists_give_frames_and_their_neighbours(written: Path, tmp_path: Path) -> None:
