@@ -61,6 +61,11 @@ def predict(
         frames = opened.frames()
         size = _parse_size(input_size) if input_size else _fitting_size(opened, frames, checkpoint.description.input_size)
         description = checkpoint.description
+        blind = {frame.camera_name for frame in frames if frame.camera is None}
+        if description.focal_normalisation and blind:
+            raise ValueError(
+                f"{model} needs the focal length of {', '.join(sorted(blind))}, which {source} lacks: give --focal or --intrinsics"
+            )
         configuration = PredictConfiguration(
             source=str(source.resolve()),
             model=checkpoint.model_id,

@@ -70,13 +70,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
     return instances
 
 
-def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "stand-in@1", trained: bool = True) -> None:
+def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "stand-in@1", trained: bool = True, focal: bool = False) -> None:
     @dataclasses.dataclass
     class Description:
         kind: str
         trained: bool
         input_size: tuple[int, int] = (448, 252)
         max_depth: float = 80.0
+        focal_normalisation: bool = focal
 
     @dataclasses.dataclass
     class Checkpoint:
@@ -270,6 +271,14 @@ def test_wrong_options_are_named(
 ) -> None:
     result = run(pictures, "--out", tmp_path / "out", *arguments)
     assert result.exit_code == 1 and part in str(result.exception)
+
+
+def test_a_model_that_needs_the_focal_length_says_so(
+    pictures: Path, tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _set_model(monkeypatch, kind="metric", focal=True)
+    assert "give --focal or --intrinsics" in str(run(pictures, "--out", tmp_path / "out").exception)
+    assert run(pictures, "--out", tmp_path / "out", "--focal", "50").exit_code == 0
 
 
 _DEPTHS = hnp.arrays(np.float32, (5, 7), elements=st.floats(0.0078125, 250, width=32))
