@@ -3,8 +3,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import importlib.util
 import logging
 import warnings
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +22,8 @@ from ssd_core.runtime.engine_cache import EngineCache, EngineKey
 _logger = logging.getLogger(__name__)
 
 _GRAPH_FILE = "network.xml"
+_GRAPH_SOURCES = (__name__, "ssd_core.runtime.export", "ssd_core.model.depth_model")
+"""Modules whose code decides the stored graph; a changed one makes other entries."""
 
 
 class OpenVinoBackend:
@@ -57,19 +62,16 @@ class OpenVinoBackend:
 
 def _versions() -> dict[str, str]:
     # Reading versions from the installed packages' metadata spares a warm start the seconds that importing torch takes.
-    from importlib.metadata import version
+    versions = {name: metadata.version(name) for name in ("openvino", "torch", "transformers")}
+    return versions | {"graph": _source_hash(*_GRAPH_SOURCES)}
 
-    return {name: version(name) for name in ("openvino", "torch", "transformers", "ssd_depth_ros") if _is_installed(name)}
 
-
-def _is_installed(name: str) -> bool:
-    from importlib.metadata import PackageNotFoundError, distribution
-
-    try:
-        distribution(name)
-    except PackageNotFoundError:
-        return False
-    return True
+def _source_hash(*modules: str) -> str:
+    digest = hashlib.sha256()
+    for module in modules:
+        specification = importlib.util.find_spec(module)
+        digest.update(Path(str(specification and specification.origin)).read_bytes())
+    return digest.hexdigest()[:16]
 
 
 def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) -> None:
@@ -77,13 +79,16 @@ def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) ->
 
     from ssd_core.runtime.export import FixedSizeNetwork
 
+    jit: Any = torch.jit
     width, height = input_size
     network = FixedSizeNetwork(checkpoint.load_model(), input_size)
     example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings(), quiet_transformers():
         # The tracer warns of shapes that become constants, which is the aim.
         warnings.simplefilter("ignore")
-        graph = openvino.convert_model(network, example_input=example, input=[("images", [1, height, width, 3])])
+        # OpenVINO's own tracing would run the network twice more to check itself; the parity test does that for us.
+        traced = jit.trace(network, example, check_trace=False)
+        graph = openvino.convert_model(traced, example_input=example, input=[1, height, width, 3])
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 
