@@ -41,3 +41,16 @@ def test_cover_size_keeps_the_aspect_and_covers() -> None:
     assert cover_size((1600, 900), (574, 322)) == (574, 323)
     width, height = cover_size((1242, 375), (448, 252))
     assert width >= 448 and height >= 252
+
+
+def test_large_images_are_averaged_as_evenly_as_small_ones() -> None:
+    """The whole-factor step in front is exact for whole ratios and never aliases or shifts for others."""
+    image = np.random.default_rng(0).integers(0, 256, (360, 640, 3), dtype=np.uint8)
+    quarters = image.reshape(90, 4, 160, 4, 3).mean(axis=(1, 3))
+    np.testing.assert_allclose(resize_image(image, (160, 90)), quarters, atol=1)
+    ramp = np.broadcast_to(np.linspace(0, 255, 640).astype(np.uint8)[None, :, None], (360, 640, 3)).copy()
+    expected = (np.arange(238) + 0.5) * 640 / 238 - 0.5
+    np.testing.assert_allclose(resize_image(ramp, (238, 126))[5, :, 0], expected * 255 / 639, atol=1.5)
+    stripes = np.zeros((360, 640, 3), np.uint8)
+    stripes[:, ::2] = 254
+    assert np.ptp(resize_image(stripes, (238, 126)).astype(int)) <= 4
