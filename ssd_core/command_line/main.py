@@ -10,10 +10,12 @@ from rich.console import Console
 
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
+from ssd_core.command_line.render_dataset import render_dataset
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Metric depth from one camera, at night and in rain.")
 app.command()(predict)
 app.command()(render)
+app.command()(render_dataset)
 
 
 def main() -> None:

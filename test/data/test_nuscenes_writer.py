@@ -127,7 +127,7 @@ def test_the_same_calls_write_the_same_bytes(tmp_path: Path) -> None:
         {file.relative_to(folder): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
         for folder in (tmp_path / "first", tmp_path / "second")
     )
-    assert first == second and len(first) == 27 + 1 + 13 + 1
+    assert first == second and len(first) == 27 + 13 + 1
 
 
 def test_bad_calls_are_named_and_leave_nothing(tmp_path: Path) -> None:
