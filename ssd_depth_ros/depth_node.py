@@ -150,9 +150,7 @@ class DepthNode(LifecycleNode):
             if not _CAMERA_NAME.fullmatch(name):
                 raise ParameterError(f"cameras: {name!r} can't be part of a topic name (letters, digits, _ and /)")
         estimator = self._factory(settings, (settings.input_size[0], settings.input_size[1]) if any(settings.input_size) else None)
-        self._worker = DepthWorker(
-            self._cameras, estimator, self._factory, lambda: self._settings, self._now, self._inform
-        )
+        self._worker = DepthWorker(self._cameras, estimator, self._factory, lambda: self._settings, self._now, self._inform)
         estimator.warm_up(min(estimator.max_batch, len(settings.cameras) or 1))
         for name in settings.cameras or ("",):
             self._cameras.append(self._create_camera(name, settings, estimator))
@@ -260,6 +258,8 @@ class _RosLogHandler(logging.Handler):
         """Log one record at its level."""
         # rclpy remembers one severity for each calling line, so each level needs a line of its own.
         text = record.getMessage()
+        if "untrained" in text:
+            return  # the node says so itself, in one loud line
         if record.levelno >= logging.ERROR:
             self._logger.error(text)
         elif record.levelno >= logging.WARNING:
@@ -269,7 +269,10 @@ class _RosLogHandler(logging.Handler):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the node until SIGINT or SIGTERM; a second signal changes nothing. Exit code 0, or 1 if it can't start."""
+    """Run the node until SIGINT or SIGTERM; a second signal changes nothing. Exit code 0, or 1 if it can't start.
+
+    arguments: as sys.argv, with --ros-args; None is sys.argv.
+    """
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

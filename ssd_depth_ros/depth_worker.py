@@ -161,14 +161,18 @@ class DepthWorker:
         frames = [frame for camera, image in taken if (frame := self._guarded(camera, "image", self._prepare, camera, image, settings))]
         if not frames:
             return
-        try:
-            depths = self._estimate(frames, settings)
-        except Exception as error:  # noqa: BLE001  whatever the network throws, the robot's next image deserves a try
-            for frame in frames:
-                frame.camera.health.complain("inference", f"the network failed: {type(error).__name__}: {error}")
-            return
-        for frame, depth in zip(frames, depths, strict=True):
+        for frame, depth in self._inferred(frames, settings):
             self._guarded(frame.camera, "output", self._publish, frame, depth, settings)
+
+    def _inferred(self, frames: Sequence[_Frame], settings: Settings) -> list[tuple[_Frame, Any]]:
+        """Frames with their depth; without those for which the network failed."""
+        try:
+            return list(zip(frames, self._estimate(frames, settings), strict=True))
+        except Exception as error:  # noqa: BLE001  whatever the network throws, the robot's next image deserves a try
+            if len(frames) > 1:  # one camera's trouble must not cost the others their depth
+                return [pair for frame in frames for pair in self._inferred([frame], settings)]
+            frames[0].camera.health.complain("inference", f"the network failed: {type(error).__name__}: {error}")
+            return []
 
     def _guarded(self, camera: Camera, cause: str, step: Callable[..., Any], *arguments: Any) -> Any:
         """Run a step; a failure is counted and named, and costs this image only."""

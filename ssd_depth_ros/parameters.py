@@ -68,9 +68,7 @@ class Settings:
     image_topic: str = _parameter(
         "", "Image topic, `{camera}` stands for the name; empty: `image`, with `cameras` `/{camera}/image_rect_compressed`"
     )
-    camera_info_topic: str = _parameter(
-        "", "CameraInfo topic, `{camera}` stands for the name; empty: `camera_info`, with `cameras` `/{camera}/camera_info`"
-    )
+    camera_info_topic: str = _parameter("", "CameraInfo topic, `{camera}` stands for the name; empty: `camera_info` beside the image topic")
     transport: str = _parameter(
         "auto",
         "`raw`: Image, `compressed`: CompressedImage (also on the topic's `/compressed`), `auto`: what is published",
@@ -121,8 +119,10 @@ class Settings:
 
     def camera_info_topic_of(self, camera: str) -> str:
         """CameraInfo topic of a camera; '' is the only camera."""
-        template = self.camera_info_topic or ("/{camera}/camera_info" if camera else "camera_info")
-        return template.replace("{camera}", camera)
+        if self.camera_info_topic:
+            return self.camera_info_topic.replace("{camera}", camera)
+        folder, separator, _ = self.image_topic_of(camera).removesuffix("/compressed").rpartition("/")
+        return f"{folder}{separator}camera_info"
 
 
 FIELDS: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(Settings)

@@ -206,6 +206,30 @@ def test_a_failing_network_costs_that_image_only(bench: NodeBench) -> None:
     depth.wait()
 
 
+def test_one_camera_that_breaks_a_batch_does_not_cost_the_others(bench: NodeBench) -> None:
+    def needs_camera(image: np.ndarray, camera: Any) -> np.ndarray:
+        if camera is None:
+            raise ValueError("it needs the camera of every image")
+        return np.full((42, 56), 5.0)
+
+    bench.start(FakeEstimator(needs_camera, max_batch=4), cameras=["a", "b"], image_topic="/{camera}/image")
+    cameras = [bench.camera(f"/{name}/image", f"/{name}/camera_info") for name in "ab"]
+    depths = bench.listen("/a/depth/image_raw", "/b/depth/image_raw")
+    cameras[0].send_info(CAMERA)
+    cameras[1].send_info(CAMERA, k=np.zeros(9))
+    bench.estimator.gate.clear()
+    cameras[0].send_image(PICTURE)
+    wait_until(lambda: bench.estimator.calls)
+    for camera in cameras:
+        camera.send_image(PICTURE, stamp=2.0)
+    wait_until(lambda: [one.health.received for one in bench.node.cameras] == [2, 1])
+    bench.estimator.gate.set()
+    assert stamp_of(depths[0].wait(2)[1]) == 2.0
+    wait_until(lambda: bench.node.cameras[1].health.errors["inference"])
+    assert any("b: the network failed: ValueError: it needs the camera" in line for line in bench.complaints)
+    assert not depths[1].messages and not bench.node.cameras[0].health.errors
+
+
 def test_the_same_trouble_is_logged_once_but_counted_each_time(bench: NodeBench) -> None:
     camera, _, _ = start_with_camera(bench)
     (diagnostics,) = bench.listen("/diagnostics")

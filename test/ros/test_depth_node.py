@@ -15,6 +15,7 @@ from fake_estimator import FakeEstimator
 from node_bench import CAMERA, PICTURE, NodeBench, depth_of, points_of, stamp_of
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import ReliabilityPolicy
 from ros_peers import FakeCamera, wait_until
 
 from ssd_core.geometry.camera import PinholeCamera
@@ -73,7 +74,7 @@ def test_compressed_sibling_is_found_and_a_rectified_name_tells_the_output(bench
 
 def test_compressed_topic_without_a_telling_suffix(bench: NodeBench) -> None:
     bench.start(image_topic="/CAM/image_rect_compressed")
-    camera = bench.camera("/CAM/image_rect_compressed", compressed=True)
+    camera = bench.camera("/CAM/image_rect_compressed", "/CAM/camera_info", compressed=True)
     (depth,) = bench.listen("/depth/image_rect")
     camera.send_info(CAMERA)
     camera.send_compressed(encode_jpeg(PICTURE))
@@ -421,6 +422,16 @@ def test_diagnostics_tell_rates_latency_and_the_model(bench: NodeBench) -> None:
         "precision": "fp32",
         "input size": "56x42",
     }
+
+
+def test_quality_of_service_can_be_overridden(bench: NodeBench) -> None:
+    overrides = {"/depth/points.publisher.reliability": "best_effort", "/depth/points.publisher.depth": 2, "/image.subscription.depth": 3}
+    bench.start(**{f"qos_overrides.{name}": value for name, value in overrides.items()})
+    bench.camera()
+    (cloud,) = [publisher for publisher in bench.node.publishers if publisher.topic_name == "/depth/points"]
+    (images,) = [subscription for subscription in bench.node.subscriptions if subscription.topic_name == "/image"]
+    assert (cloud.qos_profile.reliability, cloud.qos_profile.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
+    assert images.qos_profile.depth == 3
 
 
 def test_untrained_weights_are_said_loudly_once(bench: NodeBench) -> None:

@@ -97,6 +97,8 @@ def test_topics_of_one_and_of_several_cameras() -> None:
     several = validate({"cameras": ["CAM_FRONT", "CAM_BACK"]})
     assert several.image_topic_of("CAM_BACK") == "/CAM_BACK/image_rect_compressed"
     assert several.camera_info_topic_of("CAM_BACK") == "/CAM_BACK/camera_info"
+    beside = validate({"image_topic": "/camera_05/image/compressed"})
+    assert beside.camera_info_topic_of("") == "/camera_05/camera_info"
     own = validate({"cameras": ["cam_front"], "image_topic": "/nuscenes/{camera}/image_raw"})
     assert own.image_topic_of("cam_front") == "/nuscenes/cam_front/image_raw"
 
