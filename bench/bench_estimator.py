@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Estimator against transformers' eager float32, side by side in one process: `python bench/bench_estimator.py --out result.json`.
+
+Random weights; speed doesn't depend on their values. Repetitions are interleaved, so that what else the machine does
+burdens all alike; ratios of medians hold better than times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.table import Table
+
+from ssd_core.images.resize import resize_image
+from ssd_core.model.checkpoint import open_checkpoint
+from ssd_core.model.untrained import create_untrained
+from ssd_core.runtime.estimator import DepthEstimator
+from ssd_core.weights import bundled_folder
+
+CASES = {"ViT-S 518x518": ("s", (518, 518)), "ViT-S 574x322": ("s", (574, 322)), "bundled 448x252": ("bundled", (448, 252))}
+TARGET = 3.5
+"""openvino over transformers for ViT-S at 518x518, on a CPU with bfloat16 arithmetic."""
+
+
+def measure(calls: dict[str, Callable[[], object]], repetitions: int) -> dict[str, list[float]]:
+    """Milliseconds of each call, one of each in turn."""
+    for call in calls.values():
+        call()
+    times: dict[str, list[float]] = {name: [] for name in calls}
+    for _ in range(repetitions):
+        for name, call in calls.items():
+            started = time.perf_counter()
+            call()
+            times[name].append(1e3 * (time.perf_counter() - started))
+    return times
+
+
+def calls_of(folder: Path, size: tuple[int, int], cache: Path) -> dict[str, Callable[[], object]]:
+    """What is compared: the same picture at the network's size through each of them, pixels in and depth out."""
+    image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    network = open_checkpoint(folder).load_model().network
+    pixels = torch.rand(1, 3, size[1], size[0])
+
+    def reference() -> object:
+        with torch.inference_mode():
+            return network(pixels).predicted_depth
+
+    calls: dict[str, Callable[[], object]] = {"transformers eager fp32": reference}
+    for backend in ("torch", "openvino"):
+        estimator = DepthEstimator.load(folder, backend, size, cache_folder=cache)
+        calls[f"{backend} {estimator.precision}"] = lambda estimator=estimator: estimator([image])
+    return calls
+
+
+def main() -> None:
+    """Run every case, print a table and write the numbers."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--out", type=Path, help="JSON file for the numbers")
+    parser.add_argument("--repetitions", type=int, default=15)
+    arguments = parser.parse_args()
+
+    table = Table("case", "what", "median ms", "least ms", "faster than transformers", title="Estimator, batch 1")
+    results: dict[str, object] = {
+        "machine": {"processor": platform.processor() or platform.machine(), "threads": os.cpu_count(), "load": os.getloadavg()},
+        "versions": {name: version(name) for name in ("torch", "transformers", "openvino")},
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        create_untrained(Path(scratch) / "s", "s", (518, 518))
+        for case, (model, size) in CASES.items():
+            folder = bundled_folder() if model == "bundled" else Path(scratch) / model
+            times = measure(calls_of(folder, size, Path(scratch) / "cache"), arguments.repetitions)
+            slow = median(times["transformers eager fp32"])
+            for name, values in times.items():
+                table.add_row(case, name, f"{median(values):.0f}", f"{min(values):.0f}", f"{slow / median(values):.2f}x")
+            results[case] = {name: {"median_ms": median(values), "ratio": slow / median(values)} for name, values in times.items()}
+
+    photo = np.random.default_rng(0).integers(0, 256, (900, 1600, 3), dtype=np.uint8)
+    resizing = measure({"1600x900 to 448x252": lambda: resize_image(photo, (448, 252))}, 30)["1600x900 to 448x252"]
+    table.add_row("resize", "1600x900 to 448x252", f"{median(resizing):.1f}", f"{min(resizing):.1f}", "")
+    results["resize_ms"] = median(resizing)
+
+    console = Console()
+    console.print(table)
+    console.print(
+        f"target: openvino bf16 {TARGET}x for ViT-S at 518x518 (without bfloat16 arithmetic in the CPU it runs float32 and can't be met)"
+    )
+    if arguments.out:
+        arguments.out.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
