@@ -186,7 +186,7 @@ def is_kitti(path: Path) -> bool:
 def _find_drives(path: Path) -> list[Path]:
     for pattern in ("", "*", "*/*"):
         folders = sorted(path.glob(pattern)) if pattern else [path.resolve()]
-        drives = [folder for folder in folders if any((folder / f"image_0{index}" / "data").is_dir() for index in range(4))]
+        drives = [f for f in folders if f.is_dir() and any((f / f"image_0{index}" / "data").is_dir() for index in range(4))]
         if drives:
             return drives
     return []

@@ -32,7 +32,8 @@ class NuScenesFrames:
     None means val for v1.0-trainval and all for any other version. cameras: channels ("CAM_FRONT"), None for all present.
     Frames are the key frames, with keyframes_only=False the ~12 Hz sweeps too; the neighbours of a frame are the same camera's pictures
     just before and after it, sweeps or not, which `frame` looks up. A frame id is "channel/sample_data token", the sequence is
-    the scene's name, the world nuScenes' map frame, the speed that of the vehicle. No picture or scan is opened to build it.
+    the scene's name, the world nuScenes' map frame, the speed that of the vehicle. No picture or scan is opened to build it;
+    reading the tables of v1.0-trainval takes a minute, so that worker processes had better share one source: it holds no open file.
 
     Raises DataError naming file and record (see NuScenesTables), also for an unknown version, split or camera, and for a split without
     pictures.

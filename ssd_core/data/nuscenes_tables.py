@@ -182,9 +182,10 @@ class NuScenesTables:
         rows: dict[str, int] = {}
         values = array("d")
         for row in read_table(self.folder, "ego_pose"):
-            token, translation, rotation = (_field(self.folder, "ego_pose", row, key) for key in ("token", "translation", "rotation"))
+            token = _field(self.folder, "ego_pose", row, "token")
             if token not in wanted:
                 continue
+            translation, rotation = (_field(self.folder, "ego_pose", row, key) for key in ("translation", "rotation"))
             try:
                 x, y, z = translation
                 qw, qx, qy, qz = rotation

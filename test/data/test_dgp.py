@@ -12,6 +12,7 @@ import pytest
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.dgp import DgpFrames, is_dgp
 from ssd_core.data.errors import DataError
+from ssd_core.data.source import open_source
 from ssd_core.images.codec import ImageDecodeError
 
 MOUNTINGS = {
@@ -79,6 +80,10 @@ def edit(path, change) -> None:
 
 def by_id(source):
     return {frame.frame_id: frame for frame in source.frames()}.__getitem__
+
+
+def test_the_one_door_opens_it(whole) -> None:
+    assert isinstance(open_source(whole), DgpFrames)
 
 
 def test_frames_know_time_speed_and_neighbours(whole) -> None:

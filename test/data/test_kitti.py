@@ -12,6 +12,7 @@ import pytest
 from ssd_core.data.errors import DataError
 from ssd_core.data.kitti import KittiFrames, is_kitti
 from ssd_core.data.kitti_poses import read_kitti_poses, read_oxts_poses
+from ssd_core.data.source import open_source
 from ssd_core.images.codec import ImageDecodeError
 
 DATE, DRIVE = "2011_09_26", "2011_09_26_drive_0009_sync"
@@ -83,6 +84,10 @@ def tree(whole, tmp_path):
 
 def by_id(source):
     return {frame.frame_id: frame for frame in source.frames()}.__getitem__
+
+
+def test_the_one_door_opens_it(whole) -> None:
+    assert isinstance(open_source(whole), KittiFrames)
 
 
 @pytest.mark.parametrize("inside", ["", DATE, f"{DATE}/{DRIVE}"])

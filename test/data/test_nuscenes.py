@@ -15,6 +15,7 @@ from ssd_core.data import nuscenes_tables
 from ssd_core.data.errors import DataError
 from ssd_core.data.nuscenes import NuScenesFrames, condition_of, is_nuscenes
 from ssd_core.data.nuscenes_splits import scenes_of_split
+from ssd_core.data.source import open_source
 from ssd_core.images.codec import ImageDecodeError
 
 
@@ -33,6 +34,10 @@ def edit(tree, table, change) -> None:
     path = tree / "v1.0-mini" / f"{table}.json"
     rows = json.loads(path.read_text())
     path.write_text(json.dumps(change(rows) or rows))
+
+
+def test_the_one_door_opens_it(whole) -> None:
+    assert isinstance(open_source(whole), NuScenesFrames)
 
 
 def test_key_frames_know_their_scene_time_and_sweeps(whole) -> None:
