@@ -56,6 +56,7 @@ class SleepingEstimator:
     kind = "metric"
     min_depth, max_depth = 0.1, 80.0
     is_trained = True
+    needs_camera = False
     backend = "none"
     max_batch = 1
     input_size = NETWORK

@@ -41,6 +41,7 @@ class Estimator(Protocol):
     min_depth: float
     max_depth: float
     is_trained: bool
+    needs_camera: bool
 
     def __call__(
         self,
@@ -202,7 +203,12 @@ class DepthWorker:
         image = decode_image_message(received.message, needed)
         if not self._size_settled:
             self._settle_size(camera, image.full_size, settings)
-        return _Frame(camera, received, wanted, image, camera.stream.camera_for(image.full_size))
+        intrinsics = camera.stream.camera_for(image.full_size)
+        if intrinsics is None and self.estimator.needs_camera:
+            text = f"model {self.estimator.model_id} needs the focal length: no depth without a usable CameraInfo or the parameter fx"
+            camera.health.complain("no_focal_length", text)
+            return None
+        return _Frame(camera, received, wanted, image, intrinsics)
 
     def _publish_info_only(self, camera: Camera, received: ReceivedImage, wanted: Wanted, settings: Settings) -> None:
         full_size = image_size(received.message) if wanted.info else None

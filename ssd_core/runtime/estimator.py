@@ -56,6 +56,8 @@ class DepthEstimator:
         """Metres; with `max_depth` the range the model was made for."""
         self.max_depth = checkpoint.description.max_depth
         self.is_trained = checkpoint.description.trained
+        self.needs_camera = checkpoint.description.focal_normalisation
+        """Whether every image must come with its camera."""
 
     @classmethod
     def load(

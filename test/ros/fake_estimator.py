@@ -20,6 +20,7 @@ class FakeEstimator:
     min_depth = 0.1
     max_depth = 80.0
     is_trained = True
+    needs_camera = False
 
     def __init__(
         self,

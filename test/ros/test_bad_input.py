@@ -157,6 +157,19 @@ def test_missing_camera_info(bench: NodeBench, monkeypatch: pytest.MonkeyPatch) 
     assert not cloud.messages
 
 
+def test_missing_camera_info_with_a_model_that_needs_it(bench: NodeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_depth_ros.camera_stream.CAMERA_INFO_PATIENCE", 0.0)
+    bench.estimator.needs_camera = True
+    camera, depth, _ = start_with_camera(bench)
+    camera.send_image(PICTURE)
+    expect_complaint(bench, "no_focal_length", "needs the focal length: no depth without a usable CameraInfo or the parameter fx")
+    assert not bench.estimator.calls
+    camera.send_info(CAMERA)
+    wait_until(lambda: bench.node.cameras[0].stream.camera_for((64, 48)) is not None)
+    camera.send_image(PICTURE, stamp=2.0)
+    assert stamp_of(depth.wait()[0]) == 2.0
+
+
 def test_image_ahead_of_its_camera_info_still_gets_a_cloud(bench: NodeBench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssd_depth_ros.camera_stream.CAMERA_INFO_PATIENCE", 60)
     camera, _, cloud = start_with_camera(bench)
