@@ -63,6 +63,8 @@ def test_what_it_says_of_itself() -> None:
     relative = ModelDescription(parametrisation="relative_inverse", input_size=SIZE)
     assert make(relative)[0].kind == make(relative)[0]([picture(9)])[0].kind == "relative_inverse"
     assert not make(FOCAL)[0].is_trained
+    assert make(FOCAL)[0].needs_camera
+    assert not estimator.needs_camera
 
 
 def test_five_images_of_any_size_go_in_batches_and_come_back_in_order() -> None:
