@@ -178,12 +178,7 @@ def _columns(reports: Sequence[RunReport]) -> tuple[list[str], list[list[str]]]:
         row += [_number(report.latency_p50, 0), _number(report.latency_p95, 0)]
         if with_truth:
             truth: Mapping[str, Any] = report.metrics or {}
-            row += [
-                _number(truth.get("abs_rel"), 3),
-                _number(truth.get("rmse"), 2),
-                _number(truth.get("d1"), 3),
-                str(report.images_with_lidar),
-            ]
+            row += [_number(truth.get("abs_rel"), 3), _number(truth.get("rmse"), 2), _number(truth.get("d1"), 3)]
         rows.append(row)
     return names, rows
 
@@ -200,9 +195,9 @@ def _title(reports: Sequence[RunReport]) -> str:
 def table(reports: Sequence[RunReport]) -> Table:
     """For the terminal."""
     names, rows = _columns(reports)
-    result = Table(title=_title(reports), box=SIMPLE, pad_edge=False, title_justify="left")
+    result = Table(title=_title(reports), box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     for index, name in enumerate(names):
-        result.add_column(name, justify="left" if index == 0 else "right", no_wrap=index > 0)
+        result.add_column(name.replace(" ", "\n"), justify="left" if index == 0 else "right", no_wrap=index > 0)
     for row in rows:
         result.add_row(*row)
     return result
@@ -218,9 +213,10 @@ def markdown(reports: Sequence[RunReport]) -> str:
     lines += [
         "in: images played; depth, clouds: answers with their image's stamp and frame_id; dropped: images without depth.",
         "Latency: from the player's publishing an image to its hearing the depth image, the first image of each camera left out.",
-        f"absRel, RMSE, d1: against lidar up to {DEPTH_CAP:g} m at the image's size, averaged over the images that have any.",
-        "",
     ]
+    if any(report.metrics for report in reports):
+        lines += [f"absRel, RMSE, d1: against lidar up to {DEPTH_CAP:g} m at the image's size, averaged over the images that have any."]
+    lines += [""]
     for report in reports:
         lines += [f"- {report.name}: " + ", ".join(f"[{path.name}]({path.name})" for path in report.files)]
         lines += [f"  - {note}" for note in report.notes]
