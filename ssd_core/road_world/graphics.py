@@ -14,10 +14,10 @@ import numpy.typing as npt
 from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Mesh
 
-MAX_LIGHTS = 36
+MAX_LIGHTS = 26
 MAX_FOOTPRINTS = 24
 MAX_DROPS = 14
-SHADOW_SIZE = 1536
+SHADOW_SIZE = 1280
 _ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
 _FORMAT = "3f 3f 3f 2f 2f"
 _NOISE_SIZE = 512
@@ -48,6 +48,7 @@ class Graphics:
         self._meshes: weakref.WeakKeyDictionary[Mesh, _LoadedMesh] = weakref.WeakKeyDictionary()
         self.noise = self._load_noise()
         self._corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], dtype=np.float32).tobytes())
+        self._quad_indices = _QuadIndices(self.context)
         self._screens: dict[int, moderngl.VertexArray] = {}
 
     def surface_program(self, family: Family, features: tuple[str, ...]) -> moderngl.Program:
@@ -80,7 +81,7 @@ class Graphics:
     def draw_mesh(self, mesh: Mesh, family: Family, program: moderngl.Program) -> None:
         """Draw a mesh's triangles of one family; they are loaded at first use and dropped with the mesh."""
         if mesh not in self._meshes:
-            self._meshes[mesh] = _LoadedMesh(self.context, mesh)
+            self._meshes[mesh] = _LoadedMesh(self.context, mesh, self._quad_indices)
         self._meshes[mesh].draw(family, program)
 
     def _program(self, vertex: str, fragments: tuple[str, ...], features: tuple[str, ...]) -> moderngl.Program:
@@ -101,9 +102,27 @@ class Graphics:
         return texture
 
 
-class _LoadedMesh:
-    def __init__(self, context: moderngl.Context, mesh: Mesh) -> None:
+class _QuadIndices:
+    """One index buffer for all meshes: two triangles for every four vertices."""
+
+    def __init__(self, context: moderngl.Context) -> None:
         self._context = context
+        self._quads = 0
+        self._buffer: moderngl.Buffer | None = None
+
+    def for_quads(self, count: int) -> moderngl.Buffer:
+        if self._buffer is None or count > self._quads:
+            # Vertex arrays made before keep the smaller buffer alive.
+            self._quads = max(count, 2 * self._quads, 65536)
+            indices = np.arange(self._quads, dtype=np.uint32)[:, None] * 4 + np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)
+            self._buffer = self._context.buffer(indices.tobytes())
+        return self._buffer
+
+
+class _LoadedMesh:
+    def __init__(self, context: moderngl.Context, mesh: Mesh, indices: _QuadIndices) -> None:
+        self._context, self._indices = context, indices
+        self._quads = {family: len(vertices) // 4 for family, vertices in mesh.vertices.items()}
         self._buffers = {family: context.buffer(vertices.tobytes()) for family, vertices in mesh.vertices.items()}
         self._arrays: dict[tuple[Family, int], moderngl.VertexArray] = {}
 
@@ -111,8 +130,9 @@ class _LoadedMesh:
         key = (family, program.glo)
         if key not in self._arrays:
             content = [(self._buffers[family], _FORMAT, *_ATTRIBUTES)]
-            self._arrays[key] = self._context.vertex_array(program, content, skip_errors=True)
-        self._arrays[key].render()
+            indices = self._indices.for_quads(self._quads[family])
+            self._arrays[key] = self._context.vertex_array(program, content, index_buffer=indices, skip_errors=True)
+        self._arrays[key].render(vertices=self._quads[family] * 6)
 
     def __del__(self) -> None:
         for array in self._arrays.values():

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Triangle meshes and the primitives that everything in the road world is built from.
+"""Meshes of quads and the primitives that everything in the road world is built from.
 
 A mesh has its own frame, x forward, y left, z up (REP 103), metres. It also carries what must move with it:
 the lights it casts and the footprints under which the ground lies in shade.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -22,19 +23,20 @@ Colour = tuple[float, float, float]
 
 # position 3, normal 3, colour 3, uv 2, material 1, seed 1
 VERTEX_FLOATS = 13
+COLOUR_COLUMNS = slice(6, 9)
+MATERIAL_COLUMN = 11
 # position 3, direction 3, colour 3, spread 1 (0: a beam like a headlight's, 1: a lamp shining downwards)
 LIGHT_FLOATS = 10
 # centre 2, direction of the long side 2, half length, half width
 FOOTPRINT_FLOATS = 6
 
-_TRIANGLES_OF_QUAD = np.array([0, 1, 2, 0, 2, 3])
 _BOX_CORNERS = np.array([[x, y, z] for z in (-0.5, 0.5) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))])
 _BOX_FACES = np.array([[1, 2, 6, 5], [3, 0, 4, 7], [2, 3, 7, 6], [0, 1, 5, 4], [4, 5, 6, 7], [3, 2, 1, 0]])
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mesh:
-    """Triangles by material family, (N, VERTEX_FLOATS) float32 each, with lights and footprints."""
+    """Quads by material family, (4 * Q, VERTEX_FLOATS) float32 each, with lights and footprints."""
 
     vertices: dict[Family, npt.NDArray[np.float32]]
     lights: Array
@@ -79,21 +81,19 @@ class MeshBuilder:
         """
         points = np.asarray(corners, dtype=np.float64).reshape(-1, 4, 3)
         count = len(points)
-        if uv is None:
-            along = np.linalg.norm(points[:, 1] - points[:, 0], axis=1)
-            up = np.linalg.norm(points[:, 3] - points[:, 0], axis=1)
-            zero = np.zeros(count)
-            uv = np.stack([np.stack(pair, axis=-1) for pair in ((zero, zero), (along, zero), (along, up), (zero, up))], axis=1)
-        if normals is None:
-            normals = np.repeat(_face_normals(points)[:, None], 4, axis=1)
-        block = np.empty((count, 4, VERTEX_FLOATS), dtype=np.float32)
+        block = np.zeros((count, 4, VERTEX_FLOATS), dtype=np.float32)
         block[..., 0:3] = points
-        block[..., 3:6] = normals
-        block[..., 6:9] = np.asarray(colour, dtype=np.float64).reshape(-1, 1, 3)
-        block[..., 9:11] = uv
-        block[..., 11] = int(material)
+        block[..., 3:6] = _face_normals(points)[:, None] if normals is None else normals
+        block[..., COLOUR_COLUMNS] = np.asarray(colour, dtype=np.float64).reshape(-1, 1, 3)
+        if uv is None:
+            along, up = points[:, 1] - points[:, 0], points[:, 3] - points[:, 0]
+            block[:, 1:3, 9] = np.sqrt((along * along).sum(axis=1))[:, None]
+            block[:, 2:4, 10] = np.sqrt((up * up).sum(axis=1))[:, None]
+        else:
+            block[..., 9:11] = uv
+        block[..., MATERIAL_COLUMN] = int(material)
         block[..., 12] = np.asarray(seed, dtype=np.float64).reshape(-1, 1)
-        self._blocks.setdefault(family_of(material), []).append(block[:, _TRIANGLES_OF_QUAD].reshape(-1, VERTEX_FLOATS))
+        self._blocks.setdefault(family_of(material), []).append(block.reshape(-1, VERTEX_FLOATS))
 
     def box(
         self,
@@ -128,11 +128,7 @@ class MeshBuilder:
     ) -> None:
         """Add a round tube (a cone if end_radius differs) from start to end, smooth around."""
         first, last = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
-        axis = (last - first) / np.linalg.norm(last - first)
-        across = np.cross(axis, (1.0, 0.0, 0.0) if abs(axis[0]) < 0.8 else (0.0, 1.0, 0.0))
-        across /= np.linalg.norm(across)
-        angle = np.linspace(0, 2 * np.pi, sides + 1)
-        outward = np.cos(angle)[:, None] * across + np.sin(angle)[:, None] * np.cross(axis, across)
+        outward = _circle(last - first, sides)
         low, high = first + outward * radius, last + outward * (radius if end_radius is None else end_radius)
         corners = np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1)
         normals = np.stack([outward[:-1], outward[1:], outward[1:], outward[:-1]], axis=1)
@@ -206,9 +202,26 @@ class MeshBuilder:
         lights = np.array(self._lights, dtype=np.float64).reshape(-1, LIGHT_FLOATS)
         return Mesh(vertices, lights, np.array(self._footprints, dtype=np.float64).reshape(-1, FOOTPRINT_FLOATS))
 
+    def disc(
+        self,
+        centre: npt.ArrayLike,
+        axis: npt.ArrayLike,
+        radius: float,
+        material: Material,
+        colour: npt.ArrayLike,
+        sides: int = 12,
+        seed: float = 0.0,
+    ) -> None:
+        """Add a flat disc facing along `axis`."""
+        middle = np.asarray(centre, dtype=np.float64)
+        self._fan(middle + _circle(np.asarray(axis, dtype=np.float64), sides) * radius, middle, material, colour, seed)
+
     def _fan(self, ring: Array, centre: Array, material: Material, colour: npt.ArrayLike, seed: float) -> None:
-        middle = np.broadcast_to(centre, ring[:-1].shape)
-        self.quads(np.stack([middle, ring[:-1], ring[1:], ring[1:]], axis=1), material, colour, seed)
+        """A closed ring (first point repeated) around its centre, two triangles a quad."""
+        if len(ring) % 2 == 0:
+            ring = np.concatenate([ring, ring[-1:]])
+        middle = np.broadcast_to(centre, ring[:-1:2].shape)
+        self.quads(np.stack([middle, ring[:-1:2], ring[1::2], ring[2::2]], axis=1), material, colour, seed)
 
 
 def move_lights(lights: Array, pose: Matrix) -> Array:
@@ -245,6 +258,23 @@ def _grid_quads(points: Array) -> Array:
     return np.stack([points[:-1, :-1], points[:-1, 1:], points[1:, 1:], points[1:, :-1]], axis=2).reshape(-1, 4, points.shape[-1])
 
 
+def _circle(axis: Array, sides: int) -> Array:
+    """(sides + 1, 3) unit vectors around an axis, the first repeated at the end."""
+    x, y, z = (axis / math.sqrt(axis @ axis)).tolist()
+    length = math.hypot(y, z) if abs(x) < 0.8 else math.hypot(x, z)
+    across = np.array([0.0, z, -y]) / length if abs(x) < 0.8 else np.array([-z, 0.0, x]) / length
+    onward = np.array([y * across[2] - z * across[1], z * across[0] - x * across[2], x * across[1] - y * across[0]])
+    return np.asarray(_unit_circle(sides) @ np.stack([across, onward]))
+
+
+@functools.cache
+def _unit_circle(sides: int) -> Array:
+    angle = np.linspace(0, 2 * np.pi, sides + 1)
+    return np.stack([np.cos(angle), np.sin(angle)], axis=-1)
+
+
 def _face_normals(corners: Array) -> Array:
-    normals = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
-    return np.asarray(normals / np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), 1e-12))
+    ax, ay, az = (corners[:, 2] - corners[:, 0]).T
+    bx, by, bz = (corners[:, 3] - corners[:, 1]).T
+    normals = np.stack([ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx], axis=-1)
+    return np.asarray(normals / np.maximum(np.sqrt((normals * normals).sum(axis=1, keepdims=True)), 1e-12))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -62,6 +63,14 @@ class Hills:
         for amplitude, frequency_x, frequency_y, phase in self.waves:
             height = height + amplitude * np.sin(frequency_x * east + frequency_y * north + phase)
         return height
+
+    def slope(self, x: float, y: float) -> tuple[float, float]:
+        """Rise along x and along y, metres a metre."""
+        along_x = along_y = 0.0
+        for amplitude, frequency_x, frequency_y, phase in self.waves:
+            steepness = amplitude * math.cos(frequency_x * x + frequency_y * y + phase)
+            along_x, along_y = along_x + steepness * frequency_x, along_y + steepness * frequency_y
+        return along_x, along_y
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,14 +128,17 @@ class Road:
     def pose(self, s: float, t: float = 0.0, height: float = 0.0, yaw: float = 0.0, upright: bool = True) -> Matrix:
         """world_from_object of something on the land facing along the road (+ yaw); not upright: pitched and rolled with the land."""
         angle = float(self.heading(s)) + yaw
-        forward, left = np.array([np.cos(angle), np.sin(angle), 0.0]), np.array([-np.sin(angle), np.cos(angle), 0.0])
+        forward, left = np.array([math.cos(angle), math.sin(angle), 0.0]), np.array([-math.sin(angle), math.cos(angle), 0.0])
         origin = self.point(s, t, height)
-        if not upright:
-            forward, left = (self._along_land(origin, axis) for axis in (forward, left))
-        up = np.cross(forward, left)
-        up /= np.linalg.norm(up)
         pose = np.eye(4)
-        pose[:3, 0], pose[:3, 1], pose[:3, 2], pose[:3, 3] = forward, np.cross(up, forward), up, origin
+        if not upright:
+            slope = self.hills.slope(float(origin[0]), float(origin[1]))
+            forward[2], left[2] = forward[:2] @ slope, left[:2] @ slope
+            up = np.cross(forward, left)
+            forward, up = forward / np.linalg.norm(forward), up / np.linalg.norm(up)
+            left = np.cross(up, forward)
+            pose[:3, 2] = up
+        pose[:3, 0], pose[:3, 1], pose[:3, 3] = forward, left, origin
         return pose
 
     @functools.cached_property
@@ -136,12 +148,6 @@ class Road:
         steps = np.stack([np.cos(middle), np.sin(middle)], axis=-1) * _TABLE_STEP
         table = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
         return np.asarray(table - table[round(-ROAD_START / _TABLE_STEP)])
-
-    def _along_land(self, origin: Array, direction: Array) -> Array:
-        ahead, behind = origin + direction, origin - direction
-        rise = (self.hills(ahead[0], ahead[1]) - self.hills(behind[0], behind[1])) / 2
-        tilted = np.array([direction[0], direction[1], float(rise)])
-        return np.asarray(tilted / np.linalg.norm(tilted))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -15,7 +15,9 @@ from ssd_core.road_world.vehicles import make_cyclist, make_vehicle
 
 MIN_SPEED, MAX_SPEED = 5.0, 14.0
 # How far the world is built around the ego vehicle, metres of road.
-_REACH_BEHIND, _REACH_AHEAD = 130.0, 250.0
+_REACH_BEHIND, _REACH_AHEAD = 130.0, 240.0
+# Parked vehicles, people and street furniture only appear this near: beyond, they are a few pixels.
+_DETAIL_BEHIND, _DETAIL_AHEAD = 75.0, 130.0
 
 
 _STEADY = Wave(0.0, 1.0, 0.0)
@@ -96,7 +98,11 @@ class Scene:
         if self._district is not None:
             for index in range(int((here - _REACH_BEHIND) // BLOCK_LENGTH), int((here + _REACH_AHEAD) // BLOCK_LENGTH) + 1):
                 block = self._block(index)
-                parts.append(block.still)
+                parts.append(block.shell)
+                if not -_DETAIL_BEHIND < (index + 0.5) * BLOCK_LENGTH - here < _DETAIL_AHEAD:
+                    continue
+                if block.detail.mesh.vertices:
+                    parts.append(block.detail)
                 for walker in block.walkers:
                     parts.extend(walker.parts(time))
         for driver in self._drivers:
@@ -196,8 +202,8 @@ def _make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
 def _make_traffic(seed: int, road: Road) -> list[Driver]:
     drivers = []
     for lane in range(road.lanes_per_direction):
-        rng = np.random.default_rng([seed, 2, lane])
-        drivers.extend(_oncoming_lane(rng, road, lane))
+        drivers.extend(_oncoming_lane(np.random.default_rng([seed, 2, lane, 0]), road, lane))
+        rng = np.random.default_rng([seed, 2, lane, 1])
         drivers.extend(_own_lane(rng, road) if lane == 0 else _neighbour_lane(rng, road, lane))
     if road.parking_width == 0:
         drivers.extend(_cyclists(np.random.default_rng([seed, 3]), road))

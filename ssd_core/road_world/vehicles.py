@@ -233,8 +233,8 @@ def _screen(builder: MeshBuilder, low_ring: Array, high_ring: Array, lift: float
     """The windscreen or rear window just above the skin between two rings."""
     outward = np.array([np.sign(low_ring[0, 0] - high_ring[0, 0]) * lift * 0.5, 0, lift * 0.5])
     start, end = 0.1, 0.93
-    left_low, left_high = low_ring[1], high_ring[1] + (0, 0.06, 0)
-    right_low, right_high = low_ring[4], high_ring[4] - (0, 0.06, 0)
+    left_low, left_high = low_ring[2], high_ring[2]
+    right_low, right_high = low_ring[3], high_ring[3]
     corners = [left_low + (left_high - left_low) * start, right_low + (right_high - right_low) * start,
                right_low + (right_high - right_low) * end, left_low + (left_high - left_low) * end]  # fmt: skip
     builder.quads([np.array(corners) * (1, 0.95, 1) + outward], Material.GLASS, _GLASS)
@@ -243,18 +243,12 @@ def _screen(builder: MeshBuilder, low_ring: Array, high_ring: Array, lift: float
 def _wheels(builder: MeshBuilder, axles: tuple[float, ...], half: float, radius: float) -> None:
     for x in axles:
         for side in (-1, 1):
-            outer, inner = side * (half + 0.01), side * (half - 0.22)
-            builder.tube(
-                (x, side * (half - 0.3), radius),
-                (x, side * (half + 0.004), radius + 0.01),
-                radius + 0.07,
-                Material.MATT,
-                (0.006,) * 3,
-                sides=16,
-                caps=True,
-            )
-            builder.tube((x, inner, radius), (x, outer + side * 0.01, radius), radius, Material.RUBBER, _DARK, sides=16, caps=True)
-            builder.tube((x, inner, radius), (x, outer + side * 0.02, radius), radius * 0.62, Material.METAL, _RIM, sides=12, caps=True)
+            out = (0.0, float(side), 0.0)
+            builder.disc((x, side * (half + 0.004), radius + 0.05), out, radius + 0.06, Material.MATT, (0.006, 0.006, 0.006))
+            builder.tube((x, side * (half - 0.2), radius), (x, side * (half + 0.02), radius), radius, Material.RUBBER, _DARK, sides=14)
+            builder.disc((x, side * (half + 0.02), radius), out, radius, Material.RUBBER, _DARK, sides=14)
+            builder.disc((x, side * (half + 0.025), radius), out, radius * 0.64, Material.METAL, _RIM, sides=10)
+            builder.disc((x, side * (half + 0.03), radius), out, radius * 0.2, Material.RUBBER, _DARK, sides=6)
 
 
 def _front_and_rear(builder: MeshBuilder, end: float, half: float, nose: float, belt: float, seed: float, tail: bool = True) -> None:

@@ -34,6 +34,32 @@ vec3 tone(vec3 x) { // Narkowicz's fit of the ACES curve
     return clamp((x * (2.51 * x + 0.03)) / (x * (2.43 * x + 0.59) + 0.14), 0.0, 1.0);
 }
 
+vec3 shown_at(vec2 p) {
+    return tone(texture(scene_texture, p).rgb * exposure);
+}
+
+float luma(vec3 c) {
+    return sqrt(dot(c, vec3(0.299, 0.587, 0.114)));
+}
+
+// Smooths stair steps: finds the direction along an edge and averages along it.
+vec3 smoothed(vec2 p) {
+    vec2 texel = 1.0 / view_size;
+    vec3 centre = texture(scene_texture, p).rgb;
+    float m = luma(shown_at(p));
+    float nw = luma(shown_at(p + vec2(-0.5, -0.5) * texel)), ne = luma(shown_at(p + vec2(0.5, -0.5) * texel));
+    float sw = luma(shown_at(p + vec2(-0.5, 0.5) * texel)), se = luma(shown_at(p + vec2(0.5, 0.5) * texel));
+    float low = min(m, min(min(nw, ne), min(sw, se))), high = max(m, max(max(nw, ne), max(sw, se)));
+    if (high - low < max(0.04, high * 0.10)) return centre;
+    vec2 along = vec2(-((nw + ne) - (sw + se)), (nw + sw) - (ne + se));
+    along = normalize(along + 1e-5) * min(1.0, length(along) * 8.0);
+    vec3 near = 0.5 * (texture(scene_texture, p - along * texel * 0.5).rgb + texture(scene_texture, p + along * texel * 0.5).rgb);
+    vec3 far = 0.5 * (texture(scene_texture, p - along * texel * 1.6).rgb + texture(scene_texture, p + along * texel * 1.6).rgb);
+    vec3 wide = 0.5 * (near + far);
+    float brightness = luma(tone(wide * exposure));
+    return brightness < low || brightness > high ? near : wide;
+}
+
 void main() {
     vec2 here = screen;
     float aspect = view_size.x / view_size.y;
@@ -49,7 +75,11 @@ void main() {
         }
     }
 #endif
+#ifdef SMOOTH
+    vec3 value = smoothed(here);
+#else
     vec3 value = texture(scene_texture, here).rgb;
+#endif
 #ifdef WET
     if (lens > 0.0) {
         vec3 soft = vec3(0.0);

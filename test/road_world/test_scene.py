@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The drive and the world: speeds, curves, determinism, motion."""
+
+import numpy as np
+import pytest
+
+from ssd_core.road_world.meshes import move_footprints
+from ssd_core.road_world.road import KERB_HEIGHT, Road
+from ssd_core.road_world.scene import MAX_SPEED, MIN_SPEED, Scene
+from ssd_core.road_world.weather import CONDITIONS, make_weather
+
+TIMES = np.arange(0, 20, 0.1)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_ego_speed_stays_in_range_and_varies(seed):
+    scene = Scene.generate(seed)
+    speeds = np.array([scene.speed(time) for time in TIMES])
+    assert speeds.min() > MIN_SPEED - 0.5 and speeds.max() < MAX_SPEED + 0.5
+    assert speeds.std() > 0.4
+    assert np.abs(np.diff(speeds)).max() / 0.1 < 5.0
+
+
+def test_velocity_is_the_derivative_of_the_pose():
+    scene = Scene.generate(2)
+    for time in (0.3, 4.0, 11.7):
+        difference = (scene.world_from_base(time + 0.01)[:3, 3] - scene.world_from_base(time - 0.01)[:3, 3]) / 0.02
+        np.testing.assert_allclose(scene.velocity(time), difference, atol=0.02)
+        forward = scene.world_from_base(time)[:3, 0]
+        assert forward @ scene.velocity(time) > 0.998 * scene.speed(time)
+
+
+def test_roads_turn_both_ways():
+    yaw_rates = np.array([[Scene.generate(seed).yaw_rate(time) for time in (1.0, 6.0, 12.0, 18.0)] for seed in range(8)])
+    assert yaw_rates.max() > 0.02 and yaw_rates.min() < -0.02
+    assert np.abs(yaw_rates).max() < 0.3
+
+
+def test_base_is_a_rigid_pose_on_the_ground():
+    scene = Scene.generate(7)
+    for time in (0.0, 5.0, 9.3):
+        pose = scene.world_from_base(time)
+        np.testing.assert_allclose(pose[:3, :3] @ pose[:3, :3].T, np.eye(3), atol=1e-9)
+        assert np.linalg.det(pose[:3, :3]) == pytest.approx(1.0)
+        assert pose[2, 3] == pytest.approx(float(scene.road.hills(*pose[:2, 3])), abs=1e-9)
+
+
+def test_a_longer_drive_begins_the_same():
+    short, long = Scene.generate(3, duration=5.0), Scene.generate(3, duration=40.0)
+    for time in (0.0, 2.5):
+        np.testing.assert_array_equal(short.world_from_base(time), long.world_from_base(time))
+        first, second = short.parts(time), long.parts(time)
+        for part, other in zip(first, second, strict=True):
+            np.testing.assert_array_equal(part.world_from_part, other.world_from_part)
+            assert part.mesh.vertices.keys() == other.mesh.vertices.keys()
+
+
+def test_seeds_differ_and_traffic_moves():
+    scene = Scene.generate(3)
+    assert not np.allclose(scene.world_from_base(4.0), Scene.generate(4).world_from_base(4.0))
+    before = {id(part.mesh): part.world_from_part for part in scene.parts(1.0)}
+    moved = [part for part in scene.parts(1.5) if id(part.mesh) in before and not np.allclose(part.world_from_part, before[id(part.mesh)])]
+    assert len(moved) >= 5
+
+
+def test_no_vehicle_stands_where_the_ego_vehicle_drives():
+    for seed in (0, 2):
+        scene = Scene.generate(seed)
+        for time in (0.0, 4.0):
+            base = scene.world_from_base(time)
+            # The ego vehicle's body: 1 m behind to 4 m ahead of the rear axle, 1.8 m wide.
+            body = np.stack(np.meshgrid(np.linspace(-1, 4, 11), (-0.9, 0.0, 0.9)), axis=-1).reshape(-1, 2) @ base[:2, :2].T + base[:2, 3]
+            for part in scene.parts(time):
+                prints = move_footprints(part.mesh.footprints, part.world_from_part)
+                for x, y, cosine, sine, half_length, half_width in prints:
+                    offset = (body - (x, y)) @ np.array([[cosine, -sine], [sine, cosine]])
+                    assert not ((np.abs(offset) < (half_length, half_width)).all(axis=1)).any(), (seed, time)
+
+
+def test_position_is_continuous_across_table_knots():
+    road = Scene.generate(1).road
+    s = np.linspace(10.0, 12.0, 4001)
+    steps = np.linalg.norm(np.diff(road.position(s), axis=0), axis=1)
+    np.testing.assert_allclose(steps, 5e-4, rtol=1e-3)
+
+
+def test_straight_road_follows_x():
+    np.testing.assert_allclose(Road().point(12.3, -1.5, KERB_HEIGHT), (12.3, -1.5, KERB_HEIGHT))
+
+
+def test_unknown_condition_is_named():
+    with pytest.raises(ValueError, match=r"snow.*day-clear"):
+        make_weather("snow", 1)
+    assert len(CONDITIONS) == 3
