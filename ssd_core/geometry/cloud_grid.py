@@ -72,6 +72,13 @@ class CloudGrid:
         return self._tables[key]
 
 
+def warm_up() -> None:
+    """Compile, or load from numba's cache, what `CloudGrid.fill` runs, so that the first real cloud isn't seconds late."""
+    grid = CloudGrid(PinholeCamera(4, 4, 1.0, 1.0, 1.5, 1.5), 1)
+    out = np.empty((*grid.shape, 4), np.float32)
+    grid.fill(np.ones((2, 2), np.float32), np.zeros((4, 4, 3), np.uint8), out, 0.0, 2.0)
+
+
 def _linear(length: int, stride: int, source_length: int) -> tuple[Indices, Indices, Floats]:
     """For every stride-th pixel of `length`: the two source pixels around its centre and the weight of the second."""
     position = np.clip((np.arange(0, length, stride) + 0.5) * (source_length / length) - 0.5, 0, source_length - 1)
