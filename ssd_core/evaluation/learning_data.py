@@ -3,11 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 import ssd_core.road_world
 from ssd_core.data.frame import Frame, FrameSource
@@ -18,10 +21,11 @@ from ssd_core.geometry.pose import invert_pose, transform_points
 from ssd_core.runtime.engine_cache import default_cache_folder
 from ssd_core.storage.atomic_write import atomic_write
 
-RENDERED_SEEDS = range(700_000, 700_060)
+RENDERED_SEEDS = range(700_000, 700_020)
 """Streets that serve baselines only: worlds to evaluate or train on use other seeds."""
-_TIMES = (1.0, 5.0)
+_TIMES = (1.0, 5.0, 9.0)
 _MOST_FRAMES = 400
+_UNREADABLE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile)
 
 
 class LearningDataError(ValueError):
@@ -35,19 +39,15 @@ def rendered_samples(
 
     Kept in the cache under the renderer's code and the seeds. Raises LearningDataError where nothing can be rendered.
     """
-    name = _digest(f"{surround} {list(seeds)} {_TIMES}")
-    path = (cache_folder or default_cache_folder()) / "baselines" / f"{name}.npz"
+    path = (cache_folder or default_cache_folder()) / "baselines" / f"{_digest(f'{list(seeds)} {_TIMES}')}.npz"
     try:
         with np.load(path) as stored:
-            return DepthSamples(stored["rays"], stored["depth"])
-    except (OSError, ValueError, KeyError, EOFError):
-        samples = _render(surround, seeds, on_street)
-    try:
-        with atomic_write(path) as file:
-            np.savez(file, rays=samples.rays, depth=samples.depth)
-    except OSError:
-        pass  # rendered again next time
-    return samples
+            samples, is_front = DepthSamples(stored["rays"], stored["depth"]), stored["is_front"]
+    except _UNREADABLE:
+        samples, is_front = _render(seeds, on_street)
+        with contextlib.suppress(OSError), atomic_write(path) as file:  # else rendered again next time
+            np.savez(file, rays=samples.rays, depth=samples.depth, is_front=is_front)
+    return samples if surround else DepthSamples(samples.rays[is_front], samples.depth[is_front])
 
 
 def recorded_samples(source: FrameSource, frames: Sequence[Frame]) -> DepthSamples:
@@ -69,15 +69,16 @@ def samples_of(truth: SparseDepth, camera: PinholeCamera) -> DepthSamples:
     return DepthSamples(rays, truth.z.astype(np.float32))
 
 
-def _render(surround: bool, seeds: Sequence[int], on_street: Callable[[], None] | None) -> DepthSamples:
+def _render(seeds: Sequence[int], on_street: Callable[[], None] | None) -> tuple[DepthSamples, npt.NDArray[np.bool_]]:
+    """Samples of all six cameras, and which of them are the front camera's."""
     try:
         from ssd_core.road_world.graphics import GraphicsError
         from ssd_core.road_world.scene import Scene
         from ssd_core.road_world.sensors import LidarCaster, Rig
     except ImportError as error:
         raise LearningDataError(f"baselines learn from rendered streets, and the renderer's libraries are missing ({error})") from error
-    rig = Rig.nuscenes(1600, 900) if surround else Rig.nuscenes_front(1600, 900)
-    parts = []
+    rig = Rig.nuscenes(1600, 900)
+    parts, is_front = [], []
     try:
         caster = LidarCaster(rig.lidar)
         for seed in seeds:
@@ -87,11 +88,12 @@ def _render(surround: bool, seeds: Sequence[int], on_street: Callable[[], None] 
                 for mounted in rig.cameras:
                     seen = transform_points(invert_pose(mounted.base_from_camera) @ rig.lidar.base_from_lidar, points)
                     parts.append(samples_of(project_lidar(seen, mounted.camera), mounted.camera))
+                    is_front.append(np.full(len(parts[-1].depth), mounted.name == "CAM_FRONT"))
             if on_street is not None:
                 on_street()
     except GraphicsError as error:
         raise LearningDataError(f"baselines learn from rendered streets: {error}") from error
-    return DepthSamples.joined(parts)
+    return DepthSamples.joined(parts), np.concatenate(is_front)
 
 
 def _digest(settings: str) -> str:

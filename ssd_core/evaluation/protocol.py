@@ -22,7 +22,7 @@ Mode = Literal["raw", "flip", "median", "flip_median"]
 """raw: as predicted; flip: the mean of the image's and its mirror image's depth; median: scaled per image by the truth's median;
 flip_median: both."""
 MODES: tuple[Mode, ...] = get_args(Mode)
-MODE_LABELS: dict[Mode, str] = {"raw": "raw", "flip": "flip", "median": "median-scaled", "flip_median": "flip + median-scaled"}
+MODE_LABELS: dict[Mode, str] = {"raw": "raw", "flip": "flip", "median": "median", "flip_median": "flip + median"}
 
 Values = npt.NDArray[np.float64]
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,6 +25,9 @@ MODEL = "model"
 CONSTANT = "constant"
 ORACLE = "per-image median (oracle: reads the truth)"
 
+_WIDE = 120
+_TOO_MUCH = ("sqRel", "RMSElog", "d2 %", "d3 %")
+"""Columns that a narrow terminal does without; report.md has them."""
 _UNSCALED = "none (metres as predicted)"
 _METRICS = (
     ("abs_rel", "absRel"),
@@ -146,11 +150,16 @@ def write_report(report: Report, folder: Path, sheets: Sequence[Path] = ()) -> N
 def print_report(report: Report, console: Console) -> None:
     """The report's tables and sentences on a terminal."""
     for table in _tables(report):
-        shown = Table(title=table.title, title_justify="left")
+        hidden = _TOO_MUCH if console.width < _WIDE else ()
+        shown = Table(title=table.title, title_justify="left", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for index, column in enumerate(table.columns):
-            shown.add_column(column, justify="left" if index < _left_columns(table) else "right", overflow="fold")
+            if column not in hidden:
+                shown.add_column(column, justify="left" if index < _left_columns(table) else "right", no_wrap=index > 0)
+        previous = ""
         for row in table.rows:
-            shown.add_row(*(escape(cell) for cell in row))
+            cells = [escape(cell) for column, cell in zip(table.columns, row, strict=True) if column not in hidden]
+            shown.add_row("" if cells[0] == previous else cells[0], *cells[1:])
+            previous = cells[0]
         console.print(shown)
     for sentence in _sentences(report):
         console.print(sentence, highlight=False, markup=False, soft_wrap=True)
@@ -167,9 +176,9 @@ def depth_scale_sentences(report: Report) -> list[str]:
 
 
 def _scale_sentence(scale: DepthScale, name: str) -> str:
-    low, high = scale.quartiles
     images = _count(scale.images, "image")
-    return f"set depth_scale: {scale.factor:.3g}  ({name}: median of truth/prediction over {images}, half within {low:.3g}-{high:.3g})"
+    spread = ", half within {:.3g}-{:.3g}".format(*scale.quartiles) if scale.images > 1 else ""
+    return f"set depth_scale: {scale.factor:.3g}  ({name}: median of truth/prediction over {images}{spread})"
 
 
 def _oracle(constant: GroupScores) -> GroupScores:

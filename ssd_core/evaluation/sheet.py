@@ -113,5 +113,6 @@ def _points(image: Image, truth: SparseDepth, counts: npt.NDArray[np.bool_], col
 
 
 def _error_colours(error: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
-    levels = (np.clip(error / _WORST_COLOUR, 0, 1) * 255).astype(np.uint8)
+    # Turbo's ends are dark and would be lost on the dark picture.
+    levels = (25 + np.clip(error / _WORST_COLOUR, 0, 1) * 205).astype(np.uint8)
     return np.asarray(cv2.applyColorMap(levels[None], cv2.COLORMAP_TURBO)[0, :, ::-1], dtype=np.uint8)
