@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 
 import numpy as np
 
@@ -70,11 +71,10 @@ class Scene:
         road: Road,
         ego: EgoMotion,
         district: District | None = None,
-        drivers: tuple[Driver, ...] = (),
         still: tuple[Part, ...] = (),
     ) -> None:
         self.seed, self.road, self.ego = seed, road, ego
-        self._district, self._drivers, self._still = district, drivers, still
+        self._district, self._still = district, still
         self._blocks: dict[int, Block] = {}
 
     @classmethod
@@ -84,7 +84,7 @@ class Scene:
         road = _make_road(rng, duration * MAX_SPEED + _REACH_AHEAD)
         ego = _make_ego(rng)
         district = _make_district(rng, seed, road)
-        return cls(seed, road, ego, district, tuple(_make_traffic(seed, road)))
+        return cls(seed, road, ego, district)
 
     @classmethod
     def of_parts(cls, parts: tuple[Part, ...], seed: int = 0) -> Scene:
@@ -143,6 +143,10 @@ class Scene:
 
     def _base_coordinates(self, time: float) -> tuple[float, float]:
         return self.ego.distance(time), self.road.lane_centre(0, 1) + float(self.ego.wobble(time))
+
+    @functools.cached_property
+    def _drivers(self) -> list[Driver]:
+        return _make_traffic(self.seed, self.road) if self._district is not None else []
 
     def _block(self, index: int) -> Block:
         if index not in self._blocks:

@@ -73,7 +73,7 @@ def _day_clear(rng: np.random.Generator) -> Weather:
 
 
 def _day_rain(rng: np.random.Generator) -> Weather:
-    gray = np.array([0.62, 0.66, 0.70]) * rng.uniform(0.75, 1.0)
+    gray = np.array([0.60, 0.65, 0.70]) * rng.uniform(0.6, 0.95)
     return Weather(
         sun_direction=np.array([0.3, 0.2, 0.93]),
         sun_colour=np.zeros(3),
@@ -82,7 +82,7 @@ def _day_rain(rng: np.random.Generator) -> Weather:
         cloud_colour=gray * 1.12,
         cloud_cover=1.0,
         ambient=0.95,
-        fog_density=rng.uniform(0.006, 0.013),
+        fog_density=rng.uniform(0.0035, 0.009),
         fog_colour=gray * 0.95,
         wetness=rng.uniform(0.75, 1.0),
         rain=rng.uniform(0.6, 1.0),

@@ -31,7 +31,8 @@ def test_velocity_is_the_derivative_of_the_pose():
 
 
 def test_roads_turn_both_ways():
-    yaw_rates = np.array([[Scene.generate(seed).yaw_rate(time) for time in (1.0, 6.0, 12.0, 18.0)] for seed in range(8)])
+    scenes = [Scene.generate(seed) for seed in range(8)]
+    yaw_rates = np.array([[scene.yaw_rate(time) for time in (1.0, 6.0, 12.0, 18.0)] for scene in scenes])
     assert yaw_rates.max() > 0.02 and yaw_rates.min() < -0.02
     assert np.abs(yaw_rates).max() < 0.3
 

@@ -89,7 +89,7 @@ void main() {
 #endif
     value += texture(glare_texture, here).rgb * 0.55;
 #ifdef WET
-    value = mix(value, vec3(0.75, 0.78, 0.82) * max(dot(value, vec3(0.33)), 0.25), streaks(p) * rain * 0.30);
+    value = mix(value, vec3(0.75, 0.78, 0.82) * max(dot(value, vec3(0.33)), 0.25), min(streaks(p) * rain * 0.55, 0.6));
 #endif
     vec2 centred = screen - 0.5;
     value *= exposure * (1.0 - 0.45 * dot(centred, centred));

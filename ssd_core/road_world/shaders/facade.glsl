@@ -52,7 +52,7 @@ void wall_with_windows(inout Surface s, vec3 tint, float seed, vec2 p, vec2 widt
     float bar_x = abs(inside.x - 0.5) * (high.x - low.x) * CELL.x, bar_y = abs(inside.y - (fract(seed * 19.0) > 0.5 ? 0.68 : 2.0)) * (high.y - low.y) * CELL.y;
     float frame = max(1.0 - clamp((edge - 0.07) / soft + 0.5, 0.0, 1.0), max(band(bar_x, 0.035, width.x), band(bar_y, 0.03, width.y)));
     float luck = hash(id + floor(seed * 991.0));
-    vec3 lamp = mix(vec3(1.0, 0.66, 0.34), vec3(0.85, 0.9, 1.0), step(0.82, fract(luck * 7.7))) * (ambient > 0.0 ? 1.0 : 1.0);
+    vec3 lamp = mix(vec3(1.0, 0.66, 0.34), vec3(0.85, 0.9, 1.0), step(0.82, fract(luck * 7.7)));
     pane(s, inside, luck, lit_windows, lamp * 0.9);
     vec3 frame_colour = fract(seed * 29.0) > 0.35 ? vec3(0.50, 0.49, 0.47) : vec3(0.06, 0.055, 0.05);
     s.albedo = mix(s.albedo, frame_colour, frame);
@@ -75,11 +75,15 @@ void shop(inout Surface s, vec3 tint, float seed, vec2 p, vec2 width) {
     vec2 inside = vec2(f, (p.y - 0.45) / 2.3);
     float luck = hash(vec2(floor(seed * 991.0), floor(p.x / (CELL.x * 2.0))));
     pane(s, vec2(0.5), 0.2, 0.0, vec3(0.0));
-    vec3 goods = vec3(noise(vec2(p.x * 0.11 + seed, p.y * 0.05)).r, noise(vec2(p.x * 0.13, p.y * 0.07 + seed)).g, noise(vec2(p.x * 0.09 + seed, p.y * 0.06)).b);
-    float shelf = smoothstep(0.75, 0.35, inside.y);
-    s.albedo = mix(s.albedo, 0.30 * goods * goods, shelf);
-    bool open = luck > 0.35;
-    s.emission = (lit_windows > 0.0 && open) ? (0.25 + 0.9 * goods * shelf + 0.35 * inside.y) * mix(vec3(1.0, 0.78, 0.5), vec3(0.9, 0.95, 1.0), step(0.6, luck)) * (0.35 + lit_windows) : vec3(0.0);
+    // Shelves of muted things, darker towards the depth of the shop, under a bright ceiling.
+    vec2 shelf = p * vec2(1.9 + fract(seed * 23.0), 2.6);
+    float thing = hash(floor(shelf) + floor(seed * 313.0));
+    vec3 tinted = mix(vec3(0.55, 0.42, 0.30), vec3(hash(vec2(thing, 1.0)), hash(vec2(thing, 2.0)), hash(vec2(thing, 3.0))), 0.45);
+    vec3 goods = tinted * (0.35 + 0.65 * noise(p * 0.21 + seed).g) * smoothstep(0.0, 0.12, fract(shelf.y)) * smoothstep(1.0, 0.15, inside.y);
+    s.albedo = mix(s.albedo, goods * 0.35, 0.8);
+    float open = step(0.3, luck) * step(0.001, lit_windows);
+    vec3 lamp = mix(vec3(1.0, 0.74, 0.45), vec3(0.92, 0.95, 1.0), step(0.65, luck));
+    s.emission = open * lamp * (goods * 0.55 + 0.05 + 0.22 * smoothstep(0.82, 0.97, inside.y)) * (0.35 + lit_windows);
     float frame = 1.0 - clamp((metres - 0.05) / soft + 0.5, 0.0, 1.0);
     s.albedo = mix(s.albedo, vec3(0.05), frame);
     s.emission *= 1.0 - frame;

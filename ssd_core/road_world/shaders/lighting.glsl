@@ -94,8 +94,8 @@ vec3 lamplight(vec3 n) {
         float distance_squared = dot(d, d);
         vec3 towards = d * inversesqrt(distance_squared);
         float cosine = dot(-towards, light_direction[i]);
-        float lamp = smoothstep(0.05, 0.75, cosine) * 24.0 / (distance_squared + 6.0);
-        float beam = pow(max(cosine, 0.0), 26.0) * 30.0 / (distance_squared + 40.0);
+        float lamp = smoothstep(0.05, 0.75, cosine) * 62.0 / (distance_squared + 10.0);
+        float beam = pow(max(cosine, 0.0), 26.0) * 42.0 / (distance_squared + 40.0);
         float facing = max(dot(n, towards), 0.0) * 0.85 + 0.15;
         sum += light_colour[i] * facing * mix(beam, lamp, light_position[i].w);
     }
