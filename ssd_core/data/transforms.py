@@ -131,7 +131,7 @@ class HorizontalFlip:
         depth = sample.sparse_depth
         return dataclasses.replace(
             sample,
-            image=np.ascontiguousarray(sample.image[:, ::-1]),
+            image=np.asarray(cv2.flip(sample.image, 1), dtype=np.uint8),
             camera=None if sample.camera is None else sample.camera.flipped(),
             dense_depth=None if sample.dense_depth is None else np.ascontiguousarray(sample.dense_depth[:, ::-1]),
             sparse_depth=None if depth is None else SparseDepth((sample.size[0] - 1 - depth.u).astype(np.int32), depth.v, depth.z),
@@ -183,8 +183,9 @@ class Noise:
         """The noisy sample."""
         generator = np.random.default_rng([self.seed, sample.stamp_ns & (2**64 - 1)])
         field = generator.standard_normal(sample.image.shape, dtype=np.float32)
-        noisy = np.rint(sample.image + field * np.float32(255 * self.sigma))
-        return dataclasses.replace(sample, image=np.clip(noisy, 0, 255).astype(np.uint8))
+        field *= np.float32(255 * self.sigma)
+        noisy = cv2.add(sample.image, field, dtype=cv2.CV_8U)  # rounds and saturates
+        return dataclasses.replace(sample, image=np.asarray(noisy, dtype=np.uint8))
 
 
 def scale_sparse_depth(depth: SparseDepth, size: tuple[int, int], new_size: tuple[int, int]) -> SparseDepth:
