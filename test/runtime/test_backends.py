@@ -28,7 +28,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "tiny"
     model = DepthModel.create(TINY, ModelDescription(parametrisation="sigmoid_disparity", input_size=SIZE))
     with torch.no_grad():
-        model.network.head.conv3.weight *= 10  # a spread of depths, so that equality means something
+        model.network.head.conv3.weight *= 40  # a spread of depths, so that equality means something
     save_checkpoint(path, model)
     return path
 
