@@ -14,8 +14,9 @@ import dataclasses
 import io
 import json
 import zipfile
+import zlib
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,7 @@ class FrameDatasetWriter:
             found = _read_description(folder)
             if found != description:
                 raise DataError(f"{folder} was begun from {found['source']}, not from {source}; give another folder or remove this one")
+            _remove_half_written(folder)
         else:
             atomic_write_text(path, json.dumps(description, indent=2) + "\n")
             (folder / FRAMES_FILE).touch()
@@ -102,10 +104,11 @@ class FrameDatasetWriter:
 
 
 class FrameDataset:
-    """Reads a folder of FrameDatasetWriter; a FrameSource. Raises DataError naming file and line."""
+    """Reads a folder of FrameDatasetWriter; a FrameSource. cameras: names, None for all. Raises DataError naming file and line."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, cameras: Sequence[str] | None = None) -> None:
         self.folder = folder
+        self.warnings: list[str] = []
         self.source: dict[str, Any] = _read_description(folder)["source"]
         try:
             self._records = {record["frame_id"]: record for record in read_json_lines(folder / FRAMES_FILE)}
@@ -113,7 +116,8 @@ class FrameDataset:
             raise DataError(f"{folder / FRAMES_FILE}: a record that can't be read: {error}") from error
         if not self._records:
             raise DataError(f"{folder}: no frames in {FRAMES_FILE}")
-        self._frames = _link([_frame_of(record, folder) for record in self._records.values()])
+        chosen = _of_cameras(self._records.values(), cameras, folder)
+        self._frames = _link([_frame_of(record, folder) for record in chosen])
 
     def frames(self) -> Sequence[Frame]:
         """All frames, in the order they were written."""
@@ -131,55 +135,65 @@ class FrameDataset:
 
     def lidar_depth(self, frame: Frame) -> SparseDepth | None:
         """Lidar depth in the frame's image; None where there is none."""
-        arrays = self._arrays(frame, "lidar_depth")
-        return None if arrays is None else SparseDepth(arrays["u"], arrays["v"], arrays["z"])
+        arrays = self._arrays(frame, "lidar_depth", ("u", "v", "z"))
+        return None if arrays is None else SparseDepth(*arrays)
 
     def dense_depth(self, frame: Frame) -> npt.NDArray[np.float32] | None:
         """(H, W) metres along the optical axis, +Inf for sky; None for frames without known depth everywhere."""
-        arrays = self._arrays(frame, "depth")
-        return None if arrays is None else arrays["depth"].astype(np.float32)
-
-    def warnings(self) -> Sequence[str]:
-        """Nothing: what is wrong with a dataset is an error."""
-        return ()
+        arrays = self._arrays(frame, "depth", ("depth",))
+        return None if arrays is None else arrays[0].astype(np.float32)
 
     def close(self) -> None:
         """Nothing is held open."""
 
-    def problems(self) -> Iterator[str]:
-        """Every missing or damaged file, a sentence each; reads and decodes everything."""
+    def problems(self, on_frame: Callable[[], None] = lambda: None) -> Iterator[str]:
+        """Every missing or damaged file, a sentence each; reads and decodes everything. on_frame is called after each frame."""
         for frame in self._frames:
-            try:
-                image = self.image(frame)
-                height, width = image.shape[:2]
-                if frame.camera and (width, height) != frame.camera.size:
-                    yield f"{frame.frame_id}: the image is {width}x{height}, its camera {frame.camera.width}x{frame.camera.height}"
-                self._check_depths(frame, (height, width))
-            except (DataError, ImageDecodeError) as error:
-                yield str(error)
+            for check in (self._check_image, self._check_lidar_depth, self._check_dense_depth):
+                try:
+                    check(frame)
+                except (DataError, ImageDecodeError) as error:
+                    yield str(error)
+            on_frame()
 
-    def _check_depths(self, frame: Frame, shape: tuple[int, ...]) -> None:
+    def _check_image(self, frame: Frame) -> None:
+        height, width = self.image(frame).shape[:2]
+        if frame.camera and (width, height) != frame.camera.size:
+            path = self.folder / self._records[frame.frame_id]["image"]
+            raise DataError(f"{path}: the image is {width}x{height}, its camera {frame.camera.width}x{frame.camera.height}")
+
+    def _check_lidar_depth(self, frame: Frame) -> None:
         sparse = self.lidar_depth(frame)
-        if (
-            sparse is not None
-            and sparse.u.size
-            and (sparse.u.max() >= shape[1] or sparse.v.max() >= shape[0] or min(sparse.u.min(), sparse.v.min()) < 0)
-        ):
-            raise DataError(f"{frame.frame_id}: lidar depth outside its image of {shape[1]}x{shape[0]}")
-        dense = self.dense_depth(frame)
-        if dense is not None and dense.shape != shape:
-            raise DataError(f"{frame.frame_id}: depth of {dense.shape[1]}x{dense.shape[0]} for an image of {shape[1]}x{shape[0]}")
+        if sparse is None:
+            return
+        path = self.folder / self._records[frame.frame_id]["lidar_depth"]
+        if not sparse.u.shape == sparse.v.shape == sparse.z.shape:
+            raise DataError(f"{path}: {sparse.u.shape} columns, {sparse.v.shape} rows and {sparse.z.shape} depths don't belong together")
+        if frame.camera and sparse.u.size:
+            width, height = frame.camera.size
+            if sparse.u.max() >= width or sparse.v.max() >= height or min(sparse.u.min(), sparse.v.min()) < 0:
+                raise DataError(f"{path}: lidar depth outside its image of {width}x{height}")
+        if not (np.isfinite(sparse.z).all() and (sparse.z > 0).all()):
+            raise DataError(f"{path}: lidar depth that isn't finite and positive")
 
-    def _arrays(self, frame: Frame, kind: str) -> dict[str, npt.NDArray[Any]] | None:
+    def _check_dense_depth(self, frame: Frame) -> None:
+        dense = self.dense_depth(frame)
+        if dense is not None and frame.camera and dense.shape[::-1] != frame.camera.size:
+            path = self.folder / self._records[frame.frame_id]["depth"]
+            raise DataError(f"{path}: depth of {dense.shape[::-1]} for an image of {frame.camera.width}x{frame.camera.height}")
+
+    def _arrays(self, frame: Frame, kind: str, names: Sequence[str]) -> list[npt.NDArray[Any]] | None:
         relative = self._records[frame.frame_id].get(kind)
         if relative is None:
             return None
         path = self.folder / relative
         try:
             with np.load(path, allow_pickle=False) as archive:
-                return dict(archive)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-            raise DataError(f"{path}: missing or damaged ({error})") from error
+                return [archive[name] for name in names]
+        except OSError as error:
+            raise DataError(f"{path}: {error.strerror or 'damaged'}; it is the {kind} of {frame.frame_id}") from error
+        except (ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise DataError(f"{path}: damaged ({error}); it is the {kind} of {frame.frame_id}") from error
 
 
 def _record_of(frame: Frame) -> dict[str, Any]:
@@ -227,6 +241,21 @@ def _link(frames: list[Frame]) -> list[Frame]:
     return [
         dataclasses.replace(frame, previous_id=neighbours[frame.frame_id][0], next_id=neighbours[frame.frame_id][1]) for frame in frames
     ]
+
+
+def _of_cameras(records: Iterable[dict[str, Any]], cameras: Sequence[str] | None, folder: Path) -> list[dict[str, Any]]:
+    records = list(records)
+    known = {record.get("camera_name") for record in records}
+    unknown = [name for name in cameras or () if name not in known]
+    if unknown:
+        raise DataError(f"{folder}: no camera {', '.join(unknown)}; it has {', '.join(sorted(map(str, known)))}")
+    return records if cameras is None else [record for record in records if record.get("camera_name") in cameras]
+
+
+def _remove_half_written(folder: Path) -> None:
+    """A killed run can't remove its temporary files."""
+    for path in folder.rglob(".*.part"):
+        path.unlink()
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.dgp import DgpFrames, is_dgp
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import FrameSource
+from ssd_core.data.frame_dataset import FrameDataset, is_frame_dataset
 from ssd_core.data.image_folder import IMAGE_SUFFIXES, ImageFolder
 from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.kitti import KittiFrames, is_kitti
@@ -31,9 +32,10 @@ def open_source(
     with_poses: bool = True,
     split: str | None = None,
 ) -> FrameSource:
-    """A bag (folder or file), a data set, a folder of pictures, a picture or a video as a FrameSource.
+    """A bag (folder or file), a data set, a frame dataset, a folder of pictures, a picture or a video as a FrameSource.
 
-    cameras: which of the cameras of a bag or data set. intrinsics: for what has none of its own. split: of a data set that has splits.
+    cameras: which of the cameras of a bag or data set, None for all. intrinsics: for what has none of its own.
+    split: of a data set that has splits.
     Raises SourceError, or another DataError or CameraError, each naming the path.
     """
     if not path.exists():
@@ -48,6 +50,8 @@ def open_source(
         raise SourceError(f"{path}: this kind of input has no splits, so {split!r} can't be chosen")
     if is_kitti(path):
         return KittiFrames(path, cameras)
+    if is_frame_dataset(path):
+        return FrameDataset(path, cameras)
     suffix = path.suffix.lower()
     is_bag = _is_bag_folder(path) if path.is_dir() else suffix in BAG_SUFFIXES
     if is_bag:

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame
 from ssd_core.data.frame_dataset import FrameDataset, FrameDatasetWriter, is_frame_dataset
+from ssd_core.data.source import open_source
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import ImageDecodeError, encode_png
@@ -62,6 +64,14 @@ def test_frames_come_back_as_they_were_written(tmp_path: Path) -> None:
     assert list(source.problems()) == []
 
 
+def test_the_one_door_opens_it_and_chooses_cameras(tmp_path: Path) -> None:
+    fill(tmp_path, range(2))
+    source = open_source(tmp_path, cameras=["CAM"])
+    assert isinstance(source, FrameDataset) and len(source.frames()) == 4 and source.warnings == []
+    with pytest.raises(DataError, match="no camera REAR; it has CAM"):
+        open_source(tmp_path, cameras=["REAR"])
+
+
 def test_a_killed_run_ends_with_the_same_files(tmp_path: Path) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     fill(whole, range(4))
@@ -69,6 +79,7 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path) -> None:
     with (broken / "frames.jsonl").open("ab") as file:
         file.write(b'{"frame_id": "scene/CAM/day-clear/0002", "im')
     (broken / "images" / "scene" / "CAM" / "day-clear" / "0002.png").write_bytes(b"half")
+    (broken / "images" / "scene" / "CAM" / "day-clear" / ".0003.png.abc.part").write_bytes(b"half")
     fill(broken, range(4))
     files = [path.relative_to(whole) for path in sorted(whole.rglob("*")) if path.is_file()]
     assert files == [path.relative_to(broken) for path in sorted(broken.rglob("*")) if path.is_file()]
@@ -83,10 +94,18 @@ def test_every_missing_or_damaged_file_is_listed(tmp_path: Path) -> None:
     (images / "0001.png").write_bytes((images / "0001.png").read_bytes()[:90])
     (images / "0002.png").write_bytes(encode_png(np.zeros((10, 10, 3), dtype=np.uint8)))
     (tmp_path / "lidar_depth" / "scene" / "CAM" / "day-clear" / "0003.npz").write_bytes(b"PK\x03\x04 not any more")
+    (tmp_path / "lidar_depth" / "scene" / "CAM" / "day-clear" / "0000.npz").unlink()
+    (tmp_path / "depth" / "scene" / "CAM" / "day-clear" / "0002.npz").unlink()
+    outside = io.BytesIO()
+    np.savez(outside, u=np.int32([40]), v=np.int32([0]), z=np.float32([3]))
+    (tmp_path / "lidar_depth" / "scene" / "CAM" / "day-clear" / "0001.npz").write_bytes(outside.getvalue())
     source = FrameDataset(tmp_path)
     problems = "\n".join(source.problems())
-    for name in ("0000.png", "0001.png", "day-clear/0002", "0003.npz"):
+    for name in ("0000.png", "0001.png", "0002.png", "lidar_depth/scene/CAM/day-clear/0003.npz", "day-clear/0000.npz"):
         assert name in problems
+    assert problems.count("/depth/scene/CAM/day-clear/0002.npz") == 2, "day and night share it"
+    assert "0001.npz: lidar depth outside" in problems
+    assert len(problems.splitlines()) == 8
     with pytest.raises(ImageDecodeError, match=r"0000\.png.*dataset check"):
         source.image(source.frames()[0])
 
