@@ -293,6 +293,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spinner = threading.Thread(target=_spin, args=(node, stop, failures), name="executor", daemon=True)
     spinner.start()
     stop.wait()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Python gives back its own handlers at exit, but leaves ignored signals alone: a late second SIGINT would kill us.
+        signal.signal(number, signal.SIG_IGN)
     spinner.join(SHUTDOWN_PATIENCE)
     if spinner.is_alive():
         # A network that is being built can't be interrupted; waiting for it would look like a node that hangs.
