@@ -58,7 +58,7 @@ class RobotCarFrames:
     count as undistorted already.
 
     split_files: lists with `prev cur next` or `cur` stamps a line; frames are then the `cur` ones, with those neighbours. Without
-    a list, split is all, train, val or test by OWN_SPLIT_RULE. `split_description` says which it was. condition: None takes it from the
+    a list, split is all, train, val or test by OWN_SPLIT_RULE. `split` says which it was, in words for a report. condition: None takes it from the
     traverse's name, see `condition_of`.
 
     kept_rows: rows kept from the top, None for 80 % (768 of 960), as the protocol wants; size (width, height): resized to
@@ -98,14 +98,13 @@ class RobotCarFrames:
         lasers = _LaserOptions(laser, round(accumulate_s * 1e6), max_depth)
         self._traverses = {folder.name: _Traverse(folder, view, extrinsics, lasers, condition, once) for folder in folders}
         if split_files:
-            self.split_description = f"lists {', '.join(file.name for file in split_files)}"
+            self.split = f"lists {', '.join(file.name for file in split_files)}"
             self._frames = [frame for file in split_files for frame in self._listed(file)]
         else:
-            self.split_description = "all pictures" if split == "all" else f"{split} ({OWN_SPLIT_RULE})"
+            self.split = "all" if split == "all" else f"{split} ({OWN_SPLIT_RULE})"
             self._frames = [frame for traverse in self._traverses.values() for frame in _choose(traverse.frames(), split)]
-        self.split = "list" if split_files else split
         if not self._frames:
-            raise DataError(f"{root}: no picture in split {self.split_description}; traverses: {', '.join(self._traverses)}")
+            raise DataError(f"{root}: no picture in split {self.split}; traverses: {', '.join(self._traverses)}")
 
     def frames(self) -> Sequence[Frame]:
         """The frames of the split, traverse by traverse in order of time (or of the list)."""

@@ -177,7 +177,7 @@ def test_split_lists_give_frames_and_their_neighbours(written: Path, tmp_path: P
     assert len(by_path.frames()) == 4 and len(open_robotcar(written, "train").frames()) == PICTURES
     with pytest.raises(DataError, match="is neither a file nor one of all, train, val, test"):
         open_robotcar(written, "mini")
-    assert test.split_description == f"lists {DAY}_test.txt"
+    assert test.split == f"lists {DAY}_test.txt"
 
 
 def test_own_split_is_a_documented_rule_without_overlap(root: Path) -> None:
@@ -192,7 +192,7 @@ def test_own_split_is_a_documented_rule_without_overlap(root: Path) -> None:
     source = RobotCarFrames(root, split="test")
     times = [(frame.stamp_ns - START_NS) / 1e9 for frame in source.frames()]
     assert min(times) == 545 and times[49] == 594 and times[50] == 1145
-    assert source.split_description.startswith("test (own rule: ")
+    assert source.split.startswith("test (own rule: ")
 
 
 def test_standing_still_is_marked_and_left_out_of_own_splits(tmp_path: Path) -> None:
