@@ -58,8 +58,8 @@ class RobotCarFrames:
     count as undistorted already.
 
     split_files: lists with `prev cur next` or `cur` stamps a line; frames are then the `cur` ones, with those neighbours. Without
-    a list, split is all, train, val or test by OWN_SPLIT_RULE. `split` says which it was, in words for a report. condition: None takes it from the
-    traverse's name, see `condition_of`.
+    a list, split is all, train, val or test by OWN_SPLIT_RULE. The attribute `split` says which it was, in words for a report.
+    condition: None takes it from the traverse's name, see `condition_of`.
 
     kept_rows: rows kept from the top, None for 80 % (768 of 960), as the protocol wants; size (width, height): resized to
     that, exactly with its intrinsics; None keeps the pixels. Depth is that of all scans of `laser` within accumulate_s of the picture,
