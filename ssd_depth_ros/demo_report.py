@@ -168,7 +168,7 @@ def latency_percentiles(cameras: Sequence[Sequence[float]]) -> tuple[float | Non
 
 
 def _columns(reports: Sequence[RunReport]) -> tuple[list[str], list[list[str]]]:
-    names = ["condition", "cameras", "in", "depth", "clouds", "dropped", "p50 ms", "p95 ms"]
+    names = ["condition", "cams", "in", "depth", "clouds", "dropped", "p50 ms", "p95 ms"]
     with_truth = any(report.metrics for report in reports)
     if with_truth:
         names += ["absRel", "RMSE m", "d1"]
@@ -197,7 +197,7 @@ def table(reports: Sequence[RunReport]) -> Table:
     names, rows = _columns(reports)
     result = Table(title=_title(reports), box=SIMPLE, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
     for index, name in enumerate(names):
-        result.add_column(name.replace(" ", "\n"), justify="left" if index == 0 else "right", no_wrap=index > 0)
+        result.add_column(name.replace(" ", "\n"), justify="left" if index == 0 else "right", no_wrap=index > 0, overflow="fold")
     for row in rows:
         result.add_row(*row)
     return result
