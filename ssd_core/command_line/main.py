@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ssd_core.command_line.evaluate import evaluate
+from ssd_core.command_line.extract import extract
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
@@ -16,6 +17,7 @@ from ssd_core.command_line.render_dataset import render_dataset
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Metric depth from one camera, at night and in rain.")
 app.command()(predict)
 app.command()(evaluate)
+app.command()(extract)
 app.command()(render)
 app.command()(render_dataset)
 

@@ -26,8 +26,8 @@ from ssd_core.geometry.pose import Matrix, transform_points
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image
 from ssd_core.images.encodings import decode_raw_image
 
-_CONDITION_KEY = "ssd_depth_render.condition"
-"""`ssd-depth render` notes the condition in its bags."""
+_CONDITION_KEYS = ("ssd_depth_render.condition", "nuscenes_to_bag.condition")
+"""`ssd-depth render` and `nuscenes-to-bag` note the condition in their bags."""
 
 
 class _Entry(NamedTuple):
@@ -105,6 +105,20 @@ class BagFrames:
         except ImageDecodeError as error:
             raise ImageDecodeError(f"{self._bag.path}: {frame.frame_id} ({message.topic}): {error}") from error
 
+    def encoded_image(self, frame: Frame) -> bytes | None:
+        """The bytes of a CompressedImage as they were recorded, whatever they are; None for a camera that sent raw images.
+
+        Raises ImageDecodeError if the message can't be read.
+        """
+        entry = self._entries[frame.frame_id]
+        if next(camera for camera in self.cameras if camera.image_topic == entry.topic).image_type == IMAGE_TYPE:
+            return None
+        message = self._images.read(entry)
+        content = None if message is None else self._bag.deserialise(message)
+        if content is None:
+            raise ImageDecodeError(f"{self._bag.path}: {frame.frame_id}: the message can't be read")
+        return bytes(content.data)
+
     def lidar_depth(self, frame: Frame) -> SparseDepth | None:
         """The scan nearest in time, moved to where the camera was when the image was taken.
 
@@ -162,7 +176,8 @@ class BagFrames:
     def _read_frames(self) -> list[Frame]:
         by_topic = {camera.image_topic: camera for camera in self.cameras}
         sequence = self._bag.path.stem
-        condition = self._bag.custom_data.get(_CONDITION_KEY, UNKNOWN_CONDITION)
+        noted = self._bag.custom_data
+        condition = next((noted[key] for key in _CONDITION_KEYS if key in noted), UNKNOWN_CONDITION)
         frames: list[Frame] = []
         rank, previous_time = 0, -1
         for message in self._bag.messages(list(by_topic)):

@@ -11,12 +11,13 @@ import numpy as np
 from rosbags.rosbag1 import Writer as Ros1Writer
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin
 from rosbags.rosbag2 import Writer as Ros2Writer
-from rosbags.typesys import Stores, get_typestore
+from rosbags.typesys import Stores, get_types_from_msg, get_typestore
 
 from ssd_core.images.codec import encode_jpeg
 
 STORE = get_typestore(Stores.ROS2_JAZZY)
 ROS1_STORE = get_typestore(Stores.ROS1_NOETIC)
+ROS1_STORE.register(get_types_from_msg("geometry_msgs/TransformStamped[] transforms", "tf2_msgs/msg/TFMessage"))
 TYPES = STORE.types
 SECOND = 1_000_000_000
 
