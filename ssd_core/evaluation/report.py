@@ -27,7 +27,7 @@ ORACLE = "per-image median (oracle: reads the truth)"
 
 _WIDE = 120
 _TOO_MUCH = ("sqRel", "RMSElog", "d2 %", "d3 %")
-"""Columns that a narrow terminal does without; report.md has them."""
+"""Columns that a narrow terminal does without, as it does without intervals; report.md has them."""
 _UNSCALED = "none (metres as predicted)"
 _METRICS = (
     ("abs_rel", "absRel"),
@@ -157,7 +157,8 @@ def print_report(report: Report, console: Console) -> None:
                 shown.add_column(column, justify="left" if index < _left_columns(table) else "right", no_wrap=index > 0)
         previous = ""
         for row in table.rows:
-            cells = [escape(cell) for column, cell in zip(table.columns, row, strict=True) if column not in hidden]
+            kept = [cell for column, cell in zip(table.columns, row, strict=True) if column not in hidden]
+            cells = [escape(cell.partition(" [")[0] if hidden else cell) for cell in kept]
             shown.add_row("" if cells[0] == previous else cells[0], *cells[1:])
             previous = cells[0]
         console.print(shown)

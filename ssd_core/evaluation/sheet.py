@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -18,7 +18,7 @@ from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, write_image
 from ssd_core.images.colour_map import colourise_depth, colourise_inverse_depth
 from ssd_core.images.contact_sheet import contact_sheet
-from ssd_core.images.resize import resize_image
+from ssd_core.images.overlay import draw_points
 
 _CELL_WIDTH = 640
 _WORST_COLOUR = 0.5
@@ -93,23 +93,16 @@ def _row(source: FrameSource, frame: Frame, predictor: DepthPredictor, depth_ran
     return [
         image,
         picture(prediction.values),
-        _points(image, truth, counts, lambda: colourise_depth(truth.z[None])[0]),
-        _points(image, truth, counts, lambda: _error_colours(error)),
+        _points(image, truth, colourise_depth(truth.z[None])[0], counts),
+        _points(image, truth, _error_colours(error), counts),
     ]
 
 
-def _points(image: Image, truth: SparseDepth, counts: npt.NDArray[np.bool_], colours: Callable[[], npt.NDArray[np.uint8]]) -> Image:
-    """Truth as dots over a dark gray picture, drawn at the sheet's size (a single pixel would be averaged away), near ones on top."""
-    height, width = image.shape[:2]
-    scale = _CELL_WIDTH / width
-    small = resize_image(image, (_CELL_WIDTH, max(1, round(height * scale))))
-    canvas = np.repeat((small.mean(axis=2, keepdims=True) * 0.45).astype(np.uint8), 3, axis=2)
-    painted = colours()
-    for index in np.argsort(-truth.z, kind="stable"):
-        if counts[index]:
-            centre = int((truth.u[index] + 0.5) * scale), int((truth.v[index] + 0.5) * scale)
-            cv2.circle(canvas, centre, 1, tuple(int(value) for value in painted[index]), -1)
-    return canvas
+def _points(image: Image, truth: SparseDepth, colours: npt.NDArray[np.uint8], counts: npt.NDArray[np.bool_]) -> Image:
+    """The truth that counts as dots over the picture, near ones on top."""
+    order = np.argsort(-truth.z, kind="stable")
+    order = order[counts[order]]
+    return draw_points(image, truth.u[order], truth.v[order], colours[order], _CELL_WIDTH)
 
 
 def _error_colours(error: npt.NDArray[np.floating]) -> npt.NDArray[np.uint8]:
