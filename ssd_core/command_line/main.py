@@ -8,6 +8,7 @@ import sys
 import typer
 from rich.console import Console
 
+from ssd_core.command_line.dataset import dataset
 from ssd_core.command_line.evaluate import evaluate
 from ssd_core.command_line.extract import extract
 from ssd_core.command_line.predict import predict
@@ -18,6 +19,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Me
 app.command()(predict)
 app.command()(evaluate)
 app.command()(extract)
+app.add_typer(dataset, name="dataset")
 app.command()(render)
 app.command()(render_dataset)
 
