@@ -78,7 +78,7 @@ void shop(inout Surface s, vec3 tint, float seed, vec2 p, vec2 width) {
     // Shelves of muted things, darker towards the depth of the shop, under a bright ceiling.
     vec2 shelf = p * vec2(1.9 + fract(seed * 23.0), 2.6);
     float thing = hash(floor(shelf) + floor(seed * 313.0));
-    vec3 tinted = mix(vec3(0.55, 0.42, 0.30), vec3(hash(vec2(thing, 1.0)), hash(vec2(thing, 2.0)), hash(vec2(thing, 3.0))), 0.45);
+    vec3 tinted = mix(vec3(0.55, 0.42, 0.30), vec3(hash(vec2(thing, 1.0)), hash(vec2(thing, 2.0)), hash(vec2(thing, 3.0))), 0.28);
     vec3 goods = tinted * (0.35 + 0.65 * noise(p * 0.21 + seed).g) * smoothstep(0.0, 0.12, fract(shelf.y)) * smoothstep(1.0, 0.15, inside.y);
     s.albedo = mix(s.albedo, goods * 0.35, 0.8);
     float open = step(0.3, luck) * step(0.001, lit_windows);
