@@ -231,6 +231,7 @@ def bench_soak(minutes: float, inference: float = 0.2) -> dict[str, Any]:
         "latency limit (ms)": 2 * inference * 1000 + 50,
         "memory at the start (MB)": float(memory[0, 1]),
         "memory at the end (MB)": float(memory[-1, 1]),
+        "memory (MB) every 10 s": [round(megabytes, 1) for _, megabytes in samples[::5]],
         "memory growth after settling (MB a minute)": float(np.polyfit(settled[:, 0] / 60, settled[:, 1], 1)[0])
         if len(settled) > 2
         else 0.0,
@@ -239,8 +240,12 @@ def bench_soak(minutes: float, inference: float = 0.2) -> dict[str, Any]:
 
 def spin_until_terminated(node: Node) -> None:
     """Spin until SIGTERM."""
-    with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
-        rclpy.spin(node)
+    try:
+        with contextlib.suppress(ExternalShutdownException, KeyboardInterrupt):
+            rclpy.spin(node)
+    except Exception:
+        if rclpy.ok():  # else the signal came while the executor was preparing to wait
+            raise
 
 
 def run_camera(hertz: float) -> None:
