@@ -70,7 +70,7 @@ setup(
         "filelock>=3.12",
         "pydantic>=2.6",
         "pyyaml>=6.0",
-        "rosbags>=0.10.4",
+        "rosbags>=0.11",
         "typer>=0.12",
         "rich>=13.7",
     ],
