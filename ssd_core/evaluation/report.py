@@ -23,7 +23,7 @@ from ssd_core.storage.configuration import StrictModel, git_revision
 MODEL = "model"
 """The model's name among the predictors of the records; all others are baselines."""
 CONSTANT = "constant"
-ORACLE = "per-image median (oracle: reads the truth)"
+ORACLE = "per-image median (oracle)"
 
 _WIDE = 120
 _TOO_MUCH = ("sqRel", "RMSElog", "d2 %", "d3 %")
@@ -209,7 +209,7 @@ def _sentences(report: Report) -> list[str]:
     if not model.is_trained:
         sentences.append("UNTRAINED WEIGHTS: this model's weights are random; its figures mean nothing.")
     if report.baselines_learnt_from:
-        sentences.append(f"Baselines never look at the image; learnt from {report.baselines_learnt_from}.")
+        sentences.append(f"Baselines never look at the image; learnt from {report.baselines_learnt_from}. The oracle reads the truth.")
     sentences += [f"Skipped: {_count(count, 'frame')}: {reason}." for reason, count in list(report.skipped.items())[:10]]
     if len(report.skipped) > 10:
         sentences.append(

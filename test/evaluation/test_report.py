@@ -94,7 +94,7 @@ def test_report_md_and_the_terminal_say_the_same(tmp_path):
         "set depth_scale: ",
         "flip + median",
         "row prior",
-        "oracle: reads the truth",
+        "(oracle)",
         "one warning",
         "only on Sundays",
         "night",
