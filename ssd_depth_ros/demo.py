@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 
 from ssd_core.data.bag import BagError
 from ssd_core.storage.atomic_write import atomic_write_text
@@ -26,7 +27,7 @@ _GRAPH_SECONDS = 30.0
 _SAMPLE_ORDER = ("day", "night", "rain")
 
 
-def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, watch: Watch, console: Console) -> RunReport:
+def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: Console) -> RunReport:
     """Play one bag through the node and look at what came out. Raises DemoError."""
     logs = out / "log"
     logs.mkdir(parents=True, exist_ok=True)
@@ -36,10 +37,11 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, watch: Wat
     atomic_write_text(parameters, json.dumps({"/**": {"ros__parameters": chosen}}, indent=1) + "\n")
     recording = out / f"{plan.name}.mcap"
     with contextlib.ExitStack() as stack:
+        watch = stack.enter_context(Watch())
         status = stack.enter_context(console.status(f"{plan.name}: the depth node loads its network"))
         node = stack.enter_context(Process("depth_node", ["--ros-args", "--params-file", parameters], logs / f"{plan.name}-depth_node.txt"))
         watch.wait_until_active(node, _LOAD_SECONDS)
-        outputs = {camera.name: watch.outputs(camera.name) for camera in plan.cameras}
+        outputs = {camera.name: watch.outputs(camera.name, node, _GRAPH_SECONDS) for camera in plan.cameras}
         recorded = [topic for topics in outputs.values() for topic in topics.values()]
         report = logs / f"{plan.name}-player.json"
         recorder_arguments = [recording, *recorded, "/diagnostics", "--copy-from", plan.bag, "--copy", *plan.copied]
@@ -91,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         code = _run(_parser().parse_args(own), console)
     except (BagError, DemoError, OSError, ValueError) as error:
-        console.print("[bold red]error:[/]", str(error), highlight=False, markup=True, soft_wrap=True)
+        console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False, markup=True, soft_wrap=True)
         code = 1
     except KeyboardInterrupt:
         console.print("stopped")
@@ -105,20 +107,19 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     plans = [plan_run(bag, name) for bag, name in zip(bags, run_names(bags), strict=True)]
     isolate()
     reports: list[RunReport] = []
-    with Watch() as watch:
-        for plan in plans:
-            console.print(f"{plan.name}: {', '.join(camera.name for camera in plan.cameras)} of {plan.bag}", highlight=False, markup=False)
-            for note in plan.notes:
-                console.print(f"{plan.name}: {note}", highlight=False, markup=False)
-            report = run_bag(plan, arguments.out, arguments, watch, console)
-            for note in report.notes:
-                console.print(f"{plan.name}: {note}", highlight=False, markup=False)
-            reports.append(report)
+    for plan in plans:
+        console.print(f"{plan.name}: {', '.join(camera.name for camera in plan.cameras)} of {plan.bag}", highlight=False, markup=False)
+        for note in plan.notes:
+            console.print(f"{plan.name}: {note}", highlight=False, markup=False)
+        report = run_bag(plan, arguments.out, arguments, console)
+        for note in report.notes:
+            console.print(f"{plan.name}: {note}", highlight=False, markup=False)
+        reports.append(report)
     console.print(table(reports))
     atomic_write_text(arguments.out / "report.md", markdown(reports))
     atomic_write_text(arguments.out / "report.json", json.dumps([report.as_dict() for report in reports], indent=1) + "\n")
     for report in reports:
-        console.print(f"{report.name}: {', '.join(str(path) for path in report.files)}", highlight=False, soft_wrap=True)
+        console.print(f"{report.name}: {', '.join(map(str, report.files))}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"Look at the bags in Foxglove with the layout {installed_folder('config') / 'foxglove.json'}", soft_wrap=True)
     if not all(report.is_trained for report in reports):
         names = ", ".join(sorted({report.model for report in reports if not report.is_trained}))

@@ -92,11 +92,10 @@ class Process:
 
 
 class Watch:
-    """The demo's own node: sees when the others are ready, and hears the depth node's diagnostics."""
+    """The demo's own node, one for each run: sees when the others are ready, and hears the depth node's diagnostics."""
 
     def __init__(self) -> None:
         self.model: dict[str, str] = {}
-        self.dropped = 0
         self._problem = ""
 
     def __enter__(self) -> Watch:
@@ -114,22 +113,25 @@ class Watch:
 
     def wait_until_active(self, process: Process, seconds: float) -> None:
         """Until the depth node has loaded its network. Raises DemoError if it fails or takes longer."""
-        self.model, self.dropped, self._problem = {}, 0, ""
         self._wait(lambda: bool(self._problem) or self.model.get("state") == "active", process, seconds, "load its model")
         if self._problem:
             raise DemoError(f"the depth node {self._problem}")
 
-    def outputs(self, camera: str) -> dict[str, str]:
-        """Topics that the node publishes for a camera: depth, cloud (metric models only), info, preview, kind of depth."""
-        prefix = f"/{camera}/"
-        published = {name: types for name, types in self._node.get_topic_names_and_types() if name.startswith(prefix)}
+    def outputs(self, camera: str, process: Process, seconds: float) -> dict[str, str]:
+        """Topics that the node publishes for a camera, by role: depth, info, preview, and cloud with a metric model.
+
+        Waits until the graph shows all of them. Raises DemoError.
+        """
+        roles = set(_OUTPUTS) - (set() if self.model.get("kind") == "metric" else {"cloud"})
         found: dict[str, str] = {}
-        for role, endings in _OUTPUTS.items():
-            for ending in endings:
-                if prefix + ending in published:
-                    found[role] = prefix + ending
-        if "depth" not in found:
-            raise DemoError(f"the depth node publishes no depth for {camera}; topics of it: {', '.join(published) or 'none'}")
+
+        def complete() -> bool:
+            published = {name for name, _ in self._node.get_topic_names_and_types()}
+            for role in roles:
+                found.update((role, topic) for ending in _OUTPUTS[role] if (topic := f"/{camera}/{ending}") in published)
+            return found.keys() == roles
+
+        self._wait(complete, process, seconds, f"publish {', '.join(sorted(roles))} of {camera}")
         return found
 
     def wait_for_subscribers(self, topics: Sequence[str], process: Process, seconds: float) -> None:
@@ -155,16 +157,12 @@ class Watch:
                 raise DemoError(f"{process.name} took longer than {seconds:g} s to {what}; all it said: {process.log}")
 
     def _on_diagnostics(self, message: Any) -> None:
-        dropped = 0
         for status in message.status:
             values = {item.key: item.value for item in status.values}
             if status.name.endswith(": model"):
                 self.model = values
                 if status.level == DiagnosticStatus.ERROR:
                     self._problem = status.message
-            else:
-                dropped += int(values.get("dropped", 0))
-        self.dropped = dropped
 
 
 _OUTPUTS = {
