@@ -3,16 +3,20 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from ssd_core.data.frame import FrameSource
 from ssd_core.data.nuscenes import NuScenesFrames
+from ssd_core.data.robotcar import RobotCarFrames
 from ssd_core.evaluation.evaluation import FrameRecord
 from ssd_core.evaluation.protocol import DepthRange
 
 NUSCENES_VAL_IMAGES = {"day-clear": 4449, "night": 602, "day-rain": 968}
 """Key frames of CAM_FRONT in nuScenes' official validation split."""
+ROBOTCAR_TEST_IMAGES = {"day-clear": 702, "night": 709}
+"""Pictures in md4all's test lists of the traverses 2014-12-09-13-21-02 and 2014-12-16-18-44-24."""
 
 
 class PublishedRow(NamedTuple):
@@ -58,26 +62,44 @@ class Comparison(NamedTuple):
     note: str
 
 
+class _Protocol(NamedTuple):
+    """What must be equal for figures to be comparable."""
+
+    name: str
+    images: dict[str, int]
+    rows: tuple[PublishedRow, ...]
+    depth_range: DepthRange
+    camera: str
+
+
+_NUSCENES = _Protocol("nuScenes val", NUSCENES_VAL_IMAGES, NUSCENES_VAL, DepthRange(min_depth=0.1, cap=80.0), "CAM_FRONT")
+_ROBOTCAR = _Protocol("RobotCar test", ROBOTCAR_TEST_IMAGES, ROBOTCAR_TEST, DepthRange(min_depth=0.1, cap=50.0), "stereo/left")
+
+
 def published_rows(source: FrameSource, records: Sequence[FrameRecord], depth_range: DepthRange) -> Comparison:
-    """The rows whose protocol these records follow: nuScenes val, CAM_FRONT, every key frame of a condition, 0.1-80 m."""
-    if not isinstance(source, NuScenesFrames):
-        return Comparison((), "")
-    obstacles = []
-    if source.version != "v1.0-trainval" or source.split != "val":
-        obstacles.append(f"this is {source.version}, split {source.split}")
-    if {record.camera for record in records} != {"CAM_FRONT"}:
-        obstacles.append("cameras other than CAM_FRONT are in it")
-    if depth_range != DepthRange(min_depth=0.1, cap=80.0):
+    """The rows whose protocol these records follow: split, camera, depth range, and every image of a condition."""
+    if isinstance(source, NuScenesFrames):
+        official = source.version == "v1.0-trainval" and source.split == "val"
+        return _compare(_NUSCENES, "" if official else f"this is {source.version}, split {source.split}", records, depth_range)
+    if isinstance(source, RobotCarFrames):
+        listed = source.split.startswith("lists ")
+        return _compare(_ROBOTCAR, "" if listed else f"the split is {source.split}, not md4all's test lists", records, depth_range)
+    return Comparison((), "")
+
+
+def _compare(protocol: _Protocol, obstacle: str, records: Sequence[FrameRecord], depth_range: DepthRange) -> Comparison:
+    obstacles = [obstacle] if obstacle else []
+    if {record.camera for record in records} != {protocol.camera}:
+        obstacles.append(f"cameras other than {protocol.camera} are in it")
+    if depth_range != protocol.depth_range:
         obstacles.append(f"depths of {depth_range.min_depth:g}-{depth_range.cap:g} m count")
-    counts = {condition: sum(record.condition == condition for record in _measured(records)) for condition in NUSCENES_VAL_IMAGES}
-    same = [condition for condition, count in NUSCENES_VAL_IMAGES.items() if counts[condition] == count]
+    counts = Counter(record.condition for record in records if record.skipped is None)
+    same = [condition for condition, count in protocol.images.items() if counts[condition] == count]
     if not same:
-        obstacles.append("no condition has all its frames")
+        obstacles.append("no condition has all its images")
+    span = f"{protocol.depth_range.min_depth:g}-{protocol.depth_range.cap:g} m"
     if obstacles:
-        return Comparison((), f"No published figures beside these: {'; '.join(obstacles)}. They are of nuScenes val, CAM_FRONT, 0.1-80 m.")
-    rows = tuple(row for row in NUSCENES_VAL if row.condition in same)
-    return Comparison(rows, f"Published figures are of the same frames ({', '.join(same)}), unscaled; compare them with the raw rows.")
-
-
-def _measured(records: Sequence[FrameRecord]) -> list[FrameRecord]:
-    return [record for record in records if record.skipped is None]
+        why = "; ".join(obstacles)
+        return Comparison((), f"No published figures beside these: {why}. They are of {protocol.name}, {protocol.camera}, {span}.")
+    rows = tuple(row for row in protocol.rows if row.condition in same)
+    return Comparison(rows, f"Published figures are of the same images ({', '.join(same)}), unscaled; compare them with the raw rows.")

@@ -10,11 +10,12 @@ from fake_source import FakeSource, Seer
 from rich.console import Console
 
 from ssd_core.data.nuscenes import NuScenesFrames
+from ssd_core.data.robotcar import RobotCarFrames
 from ssd_core.evaluation.baselines import DepthSamples, learn_baselines
 from ssd_core.evaluation.evaluation import EvaluationConfiguration, FrameRecord, evaluate_frames
 from ssd_core.evaluation.metrics import METRIC_NAMES
 from ssd_core.evaluation.protocol import DepthRange
-from ssd_core.evaluation.published import NUSCENES_VAL, NUSCENES_VAL_IMAGES, Comparison, published_rows
+from ssd_core.evaluation.published import NUSCENES_VAL, NUSCENES_VAL_IMAGES, ROBOTCAR_TEST_IMAGES, Comparison, published_rows
 from ssd_core.evaluation.report import MODEL, ORACLE, DataDescription, ModelDescription, make_report, print_report, write_report
 from ssd_core.evaluation.sheet import best_median_worst, write_sheets
 from ssd_core.images.codec import read_image
@@ -141,6 +142,12 @@ def records_of(counts, cameras=("CAM_FRONT",)):
     ]
 
 
+def robotcar(split):
+    source = object.__new__(RobotCarFrames)
+    source.split = split
+    return source
+
+
 def nuscenes(version="v1.0-trainval", split="val"):
     source = object.__new__(NuScenesFrames)
     source.version, source.split = version, split
@@ -158,12 +165,20 @@ def nuscenes(version="v1.0-trainval", split="val"):
         (nuscenes(), records_of(NUSCENES_VAL_IMAGES, ("CAM_FRONT", "CAM_BACK")), RANGE, set()),
         (nuscenes(), records_of(NUSCENES_VAL_IMAGES), DepthRange(cap=60), set()),
         (FakeSource(), records_of(NUSCENES_VAL_IMAGES), RANGE, set()),
+        (
+            robotcar("lists day.txt, night.txt"),
+            records_of(ROBOTCAR_TEST_IMAGES, ("stereo/left",)),
+            DepthRange(cap=50),
+            {"day-clear", "night"},
+        ),
+        (robotcar("test (own rule)"), records_of(ROBOTCAR_TEST_IMAGES, ("stereo/left",)), DepthRange(cap=50), set()),
+        (robotcar("lists day.txt"), records_of(ROBOTCAR_TEST_IMAGES, ("stereo/left",)), RANGE, set()),
     ],
 )
 def test_published_figures_need_the_same_protocol(source, records, depth_range, conditions):
     comparison = published_rows(source, records, depth_range)
     assert {row.condition for row in comparison.rows} == conditions
-    assert bool(comparison.note) == isinstance(source, NuScenesFrames)
+    assert bool(comparison.note) != isinstance(source, FakeSource)
 
 
 def test_best_median_and_worst_as_pictures(tmp_path):
