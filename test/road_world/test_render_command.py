@@ -93,3 +93,18 @@ def test_wrong_options_are_named(tmp_path):
     result = render("--out", tmp_path / "x.zip")
     assert isinstance(result.exception, ValueError) and "X.mcap" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_machine_without_opengl_is_told_what_to_install(tmp_path, monkeypatch):
+    import moderngl
+
+    from ssd_core.road_world import renderer
+
+    def refuse(**_):
+        raise Exception("libEGL.so not loaded")  # the class moderngl raises
+
+    monkeypatch.setattr(moderngl, "create_context", refuse)
+    renderer.shared_graphics.cache_clear()
+    result = render("--out", tmp_path / "x.mcap", "--seconds", 0.1)
+    assert isinstance(result.exception, OSError) and "apt-get install libegl1 libgl1-mesa-dri" in str(result.exception)
+    assert list(tmp_path.iterdir()) == []
