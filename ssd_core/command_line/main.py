@@ -11,6 +11,7 @@ from rich.console import Console
 from ssd_core.command_line.dataset import dataset
 from ssd_core.command_line.evaluate import evaluate
 from ssd_core.command_line.extract import extract
+from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
@@ -19,6 +20,7 @@ app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Me
 app.command()(predict)
 app.command()(evaluate)
 app.command()(extract)
+app.command()(nuscenes_to_bag)
 app.add_typer(dataset, name="dataset")
 app.command()(render)
 app.command()(render_dataset)

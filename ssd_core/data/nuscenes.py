@@ -49,7 +49,7 @@ class NuScenesFrames:
     ) -> None:
         self.warnings: list[str] = []
         self._once = OncePerCause(self.warnings)
-        self.root, self.version = _find_version(root, version)
+        self.root, self.version = find_nuscenes_version(root, version)
         self.split = split or ("val" if self.version == "v1.0-trainval" else "all")
         if self.split not in SPLITS:
             raise DataError(f"{root}: no split {self.split!r} in nuScenes; choose {', '.join(SPLITS)}")
@@ -195,7 +195,8 @@ def _versions(root: Path) -> list[str]:
     return sorted(table.parent.name for table in root.glob("*/sample_data.json") if _is_version(table.parent))
 
 
-def _find_version(root: Path, version: str | None) -> tuple[Path, str]:
+def find_nuscenes_version(root: Path, version: str | None) -> tuple[Path, str]:
+    """The data folder and the version in it, for a data folder or a version folder; version None: the only one. Raises DataError."""
     if version is None and _is_version(root):
         return root.resolve().parent, root.resolve().name
     found = _versions(root) if root.is_dir() else []

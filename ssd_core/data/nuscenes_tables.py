@@ -68,11 +68,19 @@ class NuScenesTables:
     """What frames need of the tables in a version folder (root/v1.0-mini), for the scenes named.
 
     scene_names: None for all. pictures: token -> Record of every camera picture, key frames and sweeps; scans: sample token -> Record of
-    its LIDAR_TOP key frame. Raises DataError, naming file and record, for a missing or broken table, a record without a field,
-    and a reference to nothing. Poses are the exception: a frame without one can still be looked at (see `ego_pose`).
+    its LIDAR_TOP key frame; sweeps: the LIDAR_TOP scans between those, read with_lidar_sweeps only. Raises DataError, naming file and
+    record, for a missing or broken table, a record without a field, and a reference to nothing. Poses are the exception: a frame
+    without one can still be looked at (see `ego_pose`).
     """
 
-    def __init__(self, folder: Path, scene_names: Set[str] | None, cameras: Set[str] | None, warnings: OncePerCause) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        scene_names: Set[str] | None,
+        cameras: Set[str] | None,
+        warnings: OncePerCause,
+        with_lidar_sweeps: bool = False,
+    ) -> None:
         missing = [f"{name}.json" for name in NEEDED_TABLES if not (folder / f"{name}.json").is_file()]
         if missing:
             raise DataError(f"{folder}: table {', '.join(missing)} missing; this is no whole nuScenes version folder")
@@ -86,7 +94,8 @@ class NuScenesTables:
         self.cameras = known_cameras if cameras is None else cameras
         self.scenes, all_scenes = self._read_scenes(scene_names)
         self.samples, all_samples = self._read_samples(all_scenes)
-        self.pictures, self.scans = self._read_sample_data(all_samples)
+        self.sweeps: list[Record] = []
+        self.pictures, self.scans = self._read_sample_data(all_samples, with_lidar_sweeps)
         self._pose_rows, self._poses = self._read_ego_poses()
 
     def ego_position(self, record: Record) -> npt.NDArray[np.float64] | None:
@@ -156,7 +165,7 @@ class NuScenesTables:
                 chosen[token] = Sample(scene, int(stamp))
         return chosen, known
 
-    def _read_sample_data(self, known_samples: Set[str]) -> tuple[dict[str, Record], dict[str, Record]]:
+    def _read_sample_data(self, known_samples: Set[str], with_sweeps: bool) -> tuple[dict[str, Record], dict[str, Record]]:
         pictures: dict[str, Record] = {}
         scans: dict[str, Record] = {}
         same = _Same()
@@ -171,6 +180,8 @@ class NuScenesTables:
                 is_scan = mounting.channel == LIDAR_CHANNEL and row["is_key_frame"]
                 if sample in self.samples and (is_scan or mounting.channel in self.cameras):
                     (scans if is_scan else pictures)[sample if is_scan else token] = _record(row, same)
+                elif with_sweeps and sample in self.samples and mounting.channel == LIDAR_CHANNEL:
+                    self.sweeps.append(_record(row, same))
             except (KeyError, TypeError, ValueError) as error:
                 if isinstance(error, DataError):
                     raise
@@ -178,7 +189,7 @@ class NuScenesTables:
         return pictures, scans
 
     def _read_ego_poses(self) -> tuple[dict[str, int], npt.NDArray[np.float64]]:
-        wanted = {record.ego_pose_token for records in (self.pictures, self.scans) for record in records.values()}
+        wanted = {record.ego_pose_token for record in (*self.pictures.values(), *self.scans.values(), *self.sweeps)}
         rows: dict[str, int] = {}
         values = array("d")
         for row in read_table(self.folder, "ego_pose"):
