@@ -29,6 +29,7 @@ def extract(
         typer.Option(min=1, max=100, metavar="QUALITY", help="Store raw images as JPEG; default: PNG. Compressed images stay as they are."),
     ] = None,
     max_lidar_age: Annotated[float, typer.Option(min=0.1, help="How far from an image a scan may be taken, milliseconds.")] = 100.0,
+    min_lidar_depth: Annotated[float, typer.Option(min=0.01, help="Points nearer than that, in metres, are the vehicle itself.")] = 1.0,
 ) -> None:
     """Write every image of the BAGS with its camera, its pose at the image's stamp, and the lidar points in it."""
     from ssd_core.data.extraction import ExtractionConfiguration, count_images
@@ -42,6 +43,7 @@ def extract(
         "condition": condition or [],
         "jpeg_quality": jpeg,
         "max_lidar_age_ms": max_lidar_age,
+        "min_lidar_depth": min_lidar_depth,
     }
     configuration = validate_configuration(ExtractionConfiguration, values, "ssd-depth extract")
     console = Console(stderr=True)

@@ -49,7 +49,8 @@ class BagFrames:
     """A FrameSource over a bag of any kind that BagReader opens.
 
     cameras: names to use, None for all that `BagReader.find_cameras` finds. intrinsics: for cameras without (usable) CameraInfo.
-    with_poses: also read all transforms. max_lidar_age_ns: how far from the image's stamp a scan may be taken.
+    with_poses: also read all transforms. max_lidar_age_ns: how far from the image's stamp a scan may be taken. min_lidar_depth: metres;
+    what a scan shows nearer to a camera is, on road vehicles, the vehicle itself (nuscenes-devkit has the same limit).
     Frames come in the order of the recording; stamps are those of the headers (bag time only where a driver left them zero).
     Raises BagError for a bag without images and for an unknown camera name.
     """
@@ -61,11 +62,13 @@ class BagFrames:
         intrinsics: CameraForSize | None = None,
         with_poses: bool = True,
         max_lidar_age_ns: int = 100_000_000,
+        min_lidar_depth: float = 1.0,
     ) -> None:
         self._bag = BagReader(path)
         self.warnings = self._bag.warnings
         self._intrinsics = intrinsics
         self._max_lidar_age_ns = max_lidar_age_ns
+        self._min_lidar_depth = min_lidar_depth
         try:
             self.cameras = _choose_cameras(self._bag, cameras)
             self._tree = read_transforms(self._bag) if with_poses else TransformTree()
@@ -135,7 +138,7 @@ class BagFrames:
         motion = self._tree.lookup_between(optical_frame, frame.stamp_ns, lidar_frame, scan.stamp_ns)
         if motion is None:
             motion = self._tree.lookup(optical_frame, lidar_frame, frame.stamp_ns)
-        return None if motion is None else project_lidar(transform_points(motion, points), frame.camera)
+        return None if motion is None else project_lidar(transform_points(motion, points), frame.camera, self._min_lidar_depth)
 
     def close(self) -> None:
         """Close the bag."""

@@ -36,6 +36,8 @@ class ExtractionConfiguration(StrictModel):
     """How raw images are stored; None: losslessly as PNG. Compressed images are kept byte for byte in any case."""
     max_lidar_age_ms: float = pydantic.Field(default=100.0, gt=0)
     """How far from an image's stamp a scan may be taken."""
+    min_lidar_depth: float = pydantic.Field(default=1.0, gt=0)
+    """Metres; nearer points count as the vehicle itself."""
 
 
 @dataclasses.dataclass
@@ -80,7 +82,12 @@ def extract(
     save_configuration(folder / CONFIGURATION_FILE, configuration)
     counts: list[CameraCount] = []
     for bag, sequence in zip(configuration.bags, sequences, strict=True):
-        source = BagFrames(Path(bag), configuration.cameras, max_lidar_age_ns=round(configuration.max_lidar_age_ms * 1e6))
+        source = BagFrames(
+            Path(bag),
+            configuration.cameras,
+            max_lidar_age_ns=round(configuration.max_lidar_age_ms * 1e6),
+            min_lidar_depth=configuration.min_lidar_depth,
+        )
         try:
             counts += _extract_bag(source, sequence, configuration, writer, on_frame, on_warning)
         finally:

@@ -36,7 +36,9 @@ def assert_equal_frames(first: FrameSource, second: FrameSource, points: bool = 
         if points:
             mine, theirs = first.lidar_depth(frame), second.lidar_depth(other)
             assert mine is not None and theirs is not None
-            assert abs(len(mine.z) - len(theirs.z)) <= 0.002 * len(theirs.z)
+            # A point on the border of two pixels may fall into either after quaternions have been rounded.
+            assert abs(len(mine.z) - len(theirs.z)) <= 2
+            np.testing.assert_allclose(mine.z.min(), theirs.z.min(), atol=1e-3)
             size = frame.camera.size
             np.testing.assert_allclose(mine.to_image(*size).mean(), theirs.to_image(*size).mean(), rtol=2e-3)
 
