@@ -34,7 +34,9 @@ _GROUND_BELOW = 1.0
 _BACKGROUND = (20, 20, 26)
 _GRID = (52, 52, 60)
 _CLOUD = ((40, 84, 104), (110, 215, 255))
-_LIDAR = ((110, 66, 16), (255, 160, 50))
+_LIDAR = ((150, 92, 30), (255, 160, 50))
+_SPARSE = 6000
+"""Fewer points than this are drawn two pixels wide."""
 
 
 class Pictures:
@@ -131,7 +133,8 @@ def _draw(picture: Image, points: Floats, scale: float, colours: Sequence[tuple[
     inside = (columns >= 0) & (columns < width) & (rows >= 0) & (rows < height)
     raised = points[:, 1] < _GROUND_BELOW
     for chosen, colour in ((inside & ~raised, colours[0]), (inside & raised, colours[1])):
-        picture[rows[chosen], columns[chosen]] = colour
+        for row, column in ((0, 0), (0, 1), (1, 0), (1, 1)) if len(points) < _SPARSE else ((0, 0),):
+            picture[np.maximum(rows[chosen] - row, 0), np.maximum(columns[chosen] - column, 0)] = colour
 
 
 def _sheet_frames(by_camera: dict[str, list[Frame]]) -> set[str]:
