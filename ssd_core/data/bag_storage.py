@@ -10,7 +10,7 @@ import struct
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import apsw
 import yaml
@@ -26,6 +26,9 @@ from rosbags.typesys.store import Typestore
 from ssd_core.data.errors import DataError
 from ssd_core.data.mcap_recovery import MAGIC, McapChannel, SequentialMcap, ZstdError, read_mcap_metadata
 from ssd_core.data.natural_order import natural_key
+
+if TYPE_CHECKING:
+    from ssd_core.data.foxglove import FoxgloveMessages
 
 _STORAGE_SUFFIXES = (".mcap", ".db3")
 
@@ -100,7 +103,7 @@ class TypeLibrary:
                     if part.strip():
                         self._own.register(get_types_from_idl(part))
         except (TypesysError, SyntaxError, KeyError, ValueError) as error:
-            self._report(message_type, f"{message_type}: its definition in the bag can't be used ({error})")
+            self.report(message_type, f"{message_type}: its definition in the bag can't be used ({error})")
 
     def learn_ros1(self, message_type: str, definition: str) -> None:
         """Take what ROS 2 doesn't know out of a ROS 1 bag; shared types are read as their ROS 2 successors."""
@@ -108,18 +111,18 @@ class TypeLibrary:
             types = get_types_from_msg(definition, message_type)
             self._standard.register({name: fields for name, fields in types.items() if name not in self._standard.fielddefs})
         except (TypesysError, SyntaxError, KeyError, ValueError) as error:
-            self._report(message_type, f"{message_type}: its definition in the bag can't be used ({error})")
+            self.report(message_type, f"{message_type}: its definition in the bag can't be used ({error})")
 
     def deserialise(self, message: BagMessage) -> Any | None:
         """The message as an object, None (and a warning) if its type is unknown or its bytes are damaged."""
         store = self._store(message.message_type)
         if store is None:
-            self._report(message.message_type, f"{message.topic}: no definition of {message.message_type}; its messages are left out")
+            self.report(message.message_type, f"{message.topic}: no definition of {message.message_type}; its messages are left out")
             return None
         try:
             return store.deserialize_cdr(message.data, message.message_type)
         except (SerdeError, TypesysError, KeyError, ValueError, struct.error, IndexError) as error:
-            self._report(message.topic, f"{message.topic}: a {message.message_type} that can't be deserialised ({error}); left out")
+            self.report(message.topic, f"{message.topic}: a {message.message_type} that can't be deserialised ({error}); left out")
             return None
 
     def to_cdr(self, data: bytes, message_type: str, topic: str) -> bytes | None:
@@ -127,7 +130,7 @@ class TypeLibrary:
         try:
             return bytes(self._standard.ros1_to_cdr(data, message_type))
         except (SerdeError, TypesysError, KeyError, ValueError, struct.error) as error:
-            self._report(topic, f"{topic}: {message_type} can't be converted from ROS 1 ({error}); left out")
+            self.report(topic, f"{topic}: {message_type} can't be converted from ROS 1 ({error}); left out")
             return None
 
     def _store(self, message_type: str) -> Typestore | None:
@@ -136,7 +139,8 @@ class TypeLibrary:
                 return store
         return None
 
-    def _report(self, key: str, sentence: str) -> None:
+    def report(self, key: str, sentence: str) -> None:
+        """Add a warning, the first one of its key only."""
         if key not in self._reported:
             self._reported.add(key)
             self._warnings.append(sentence)
@@ -178,15 +182,25 @@ class _Rosbag2Storage:
 
 
 class _SequentialMcapStorage:
-    """An .mcap file that rosbags refuses: cut off, without chunks, or of another profile."""
+    """An .mcap file that rosbags refuses: cut off, without chunks, or of another profile.
+
+    Foxglove's protobuf messages (as of nuscenes2mcap) come out as CDR of the ROS 2 type that says the same.
+    """
 
     def __init__(self, path: Path, types: TypeLibrary, warnings: list[str]) -> None:
         self._mcap = SequentialMcap(path)
+        self._types = types
         self.custom_data: dict[str, str] = {}
         self.connections = []
+        self._foxglove: dict[int, FoxgloveMessages] = {}
         for channel in self._mcap.channels.values():
-            types.learn(channel.message_type, channel.definition_encoding, channel.definition)
-            self.connections.append(_from_mcap(channel, self._mcap.counts[channel.id]))
+            types.learn(channel.message_type, channel.definition_encoding, channel.definition.decode(errors="replace"))
+            connection = _from_mcap(channel, self._mcap.counts[channel.id])
+            converter = _foxglove_converter(channel, warnings)
+            if converter is not None:
+                self._foxglove[channel.id] = converter
+                connection = BagConnection(channel.topic, converter.ros_type, connection.count)
+            self.connections.append(connection)
         if self._mcap.is_cut_off:
             total = sum(self._mcap.counts.values())
             warnings.append(
@@ -199,7 +213,16 @@ class _SequentialMcapStorage:
         wanted = {channel.id for channel in channels.values() if channel.topic in topics}
         for message in self._mcap.messages(wanted, start_ns, stop_ns):
             channel = channels[message.channel_id]
-            yield BagMessage(channel.topic, channel.message_type, message.stamp_ns, message.data)
+            converter = self._foxglove.get(channel.id)
+            if converter is None:
+                yield BagMessage(channel.topic, channel.message_type, message.stamp_ns, message.data)
+                continue
+            try:
+                cdr = converter.to_cdr(message.data)
+            except DataError as error:
+                self._types.report(channel.topic, f"{channel.topic}: {error}; left out")
+                continue
+            yield BagMessage(channel.topic, converter.ros_type, message.stamp_ns, cdr)
 
     def close(self) -> None:
         pass  # the file is open only while messages are read
@@ -339,6 +362,22 @@ def _from_rosbags(connection: Connection) -> BagConnection:
 
 def _from_mcap(channel: McapChannel, count: int) -> BagConnection:
     return BagConnection(channel.topic, channel.message_type, count, _parse_qos(channel.qos), channel.message_encoding)
+
+
+def _foxglove_converter(channel: McapChannel, warnings: list[str]) -> FoxgloveMessages | None:
+    if channel.message_encoding != "protobuf" or not channel.message_type.startswith("foxglove."):
+        return None
+    try:
+        # Only these files need protobuf, which isn't small.
+        from ssd_core.data.foxglove import ROS_TYPES, FoxgloveMessages
+    except ImportError as error:
+        warnings.append(f"{channel.topic}: {channel.message_type} can't be read ({error}); pip install protobuf")
+        return None
+    try:
+        return FoxgloveMessages(channel.message_type, channel.definition) if channel.message_type in ROS_TYPES else None
+    except DataError as error:
+        warnings.append(f"{channel.topic}: {error}; its messages are left out")
+        return None
 
 
 def _custom_data(path: Path) -> dict[str, str]:

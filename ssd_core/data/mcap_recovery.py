@@ -31,14 +31,16 @@ _SEGMENT_BYTES = 4 << 20
 
 
 class McapChannel(NamedTuple):
-    """One topic as the file declares it; `qos` is rosbag2's YAML text or empty."""
+    """One topic as the file declares it; `definition`: text for ROS types, a FileDescriptorSet for protobuf; `qos` is rosbag2's YAML text
+    or empty.
+    """
 
     id: int
     topic: str
     message_type: str
     message_encoding: str
     definition_encoding: str
-    definition: str
+    definition: bytes
     qos: str
 
 
@@ -95,7 +97,7 @@ class SequentialMcap:
         self.counts: Counter[int] = Counter()
         self.is_cut_off = True
         self.lost_bytes = 0
-        self._schemas: dict[int, tuple[str, str, str]] = {}
+        self._schemas: dict[int, tuple[str, str, bytes]] = {}
         self._segments: list[_Segment] = []
         with path.open("rb") as file:
             if file.read(len(MAGIC)) != MAGIC:
@@ -184,13 +186,14 @@ class SequentialMcap:
             self.counts[struct.unpack_from("<H", content)[0]] += 1
             return int(struct.unpack_from("<Q", content, 6)[0])
         if opcode == _SCHEMA:
-            strings = _strings(content[2:], 3)
-            self._schemas[struct.unpack_from("<H", content)[0]] = strings[0], strings[1], strings[2]
+            name, encoding = _strings(content[2:], 2)
+            start = 2 + 4 + len(name.encode()) + 4 + len(encoding.encode()) + 4
+            self._schemas[struct.unpack_from("<H", content)[0]] = name, encoding, bytes(content[start:])
         elif opcode == _CHANNEL:
             channel_id, schema_id = struct.unpack_from("<HH", content)
             topic, encoding = _strings(content[4:], 2)
             metadata = content[4 + 8 + len(topic.encode()) + len(encoding.encode()) + 4 :]
-            name, definition_encoding, definition = self._schemas.get(schema_id, ("", "", ""))
+            name, definition_encoding, definition = self._schemas.get(schema_id, ("", "", b""))
             qos = _string_map(metadata).get("offered_qos_profiles", "")
             self.channels[channel_id] = McapChannel(channel_id, topic, name, encoding, definition_encoding, definition, qos)
         return 0
