@@ -2,7 +2,7 @@
 """Six nuScenes cameras in one node, and on wish the recording: `ros2 launch ssd_depth_ros nuscenes.launch.py bag:=PATH`.
 
 `scheme` names the tool that made the recording, because each names its topics in its own way. Recordings of Foxglove's nuscenes2mcap
-hold protobuf instead of ROS messages and can't be played into ROS.
+hold protobuf instead of ROS messages: `ros2 bag play` refuses them, the player behind bag:= turns them into ROS messages.
 """
 
 from pathlib import Path
