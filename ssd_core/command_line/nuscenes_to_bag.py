@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 
 def nuscenes_to_bag(
-    root: Annotated[Path, typer.Argument(help="A nuScenes folder, or a version folder in it.", show_default=False)],
+    root: Annotated[Path, typer.Argument(help="A nuScenes folder, a version folder in it, or a nuscenes2mcap .mcap.", show_default=False)],
     out: Annotated[
         Path, typer.Option(help="X.mcap, X.db3 or a bag folder for one scene; a folder of bags for several.", show_default=False)
     ],
@@ -21,14 +22,41 @@ def nuscenes_to_bag(
     sweeps: Annotated[bool, typer.Option("--sweeps", help="Also what lies between the key frames: 12 pictures a second, not 2.")] = False,
 ) -> None:
     """Write scenes as ROS 2 bags: cameras, calibration, lidar, transforms and odometry."""
-    from ssd_core.data.nuscenes_to_bag import NuScenesBagConfiguration, NuScenesBags
-    from ssd_core.storage.configuration import validate_configuration
-
-    names = [name.strip() for name in cameras.split(",") if name.strip()] if cameras else None
-    values = {"root": str(root), "scene": scene, "cameras": names, "sweeps": sweeps}
     console = Console(stderr=True)
-    bags = NuScenesBags(validate_configuration(NuScenesBagConfiguration, values, "ssd-depth nuscenes-to-bag"))
+    names = tuple(name.strip() for name in cameras.split(",") if name.strip()) if cameras else None
+    if root.is_file():
+        if scene is not None or sweeps:
+            raise ValueError(f"{root}: --scene and --sweeps choose from a nuScenes folder; a recording is written as a whole")
+        _from_recording(console, root, out, names)
+    else:
+        _from_folder(console, root, out, scene, names, sweeps)
+
+
+def _from_folder(console: Console, root: Path, out: Path, scene: str | None, cameras: tuple[str, ...] | None, sweeps: bool) -> None:
+    from ssd_core.data.nuscenes_to_bag import NuScenesBagConfiguration, NuScenesBags
+
+    bags = NuScenesBags(NuScenesBagConfiguration(root=str(root), scene=scene, cameras=cameras, sweeps=sweeps))
     bags.bag_paths(out)
+    with _progress(console) as progress:
+        task = progress.add_task("writing", total=bags.record_count())
+        paths = bags.write(out, lambda: progress.advance(task))
+    _warn(console, bags.warnings)
+    for found, path in zip(bags.scenes, paths, strict=True):
+        console.print(f"{found.name} ({found.description}) -> {path}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _from_recording(console: Console, path: Path, out: Path, cameras: tuple[str, ...] | None) -> None:
+    from ssd_core.data.foxglove_to_bag import FoxgloveToBag
+
+    recording = FoxgloveToBag(path, cameras)
+    with _progress(console) as progress:
+        task = progress.add_task("writing", total=recording.message_count)
+        recording.write(out, lambda: progress.advance(task))
+    _warn(console, recording.warnings)
+    console.print(f"{path.name} -> {out}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _progress(console: Console) -> Progress:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -37,10 +65,9 @@ def nuscenes_to_bag(
         TextColumn("left"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=console) as progress:
-        task = progress.add_task("writing", total=bags.record_count())
-        paths = bags.write(out, lambda: progress.advance(task))
-    for sentence in bags.warnings:
+    return Progress(*columns, console=console)
+
+
+def _warn(console: Console, sentences: Sequence[str]) -> None:
+    for sentence in sentences:
         console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
-    for found, path in zip(bags.scenes, paths, strict=True):
-        console.print(f"{found.name} ({found.description}) -> {path}", highlight=False, soft_wrap=True, markup=False)

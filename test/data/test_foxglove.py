@@ -11,9 +11,12 @@ import foxglove_factory as foxglove
 import numpy as np
 import nuscenes_tree
 import pytest
+from typer.testing import CliRunner
 
-from ssd_core.data.bag import BagReader, header_stamp
+from ssd_core.command_line.main import app
+from ssd_core.data.bag import BagError, BagReader, header_stamp
 from ssd_core.data.bag_frames import BagFrames
+from ssd_core.data.foxglove_to_bag import FoxgloveToBag
 from ssd_core.data.nuscenes import NuScenesFrames
 
 
@@ -99,3 +102,29 @@ def test_damaged_messages_and_descriptors_are_named(tmp_path: Path, stride: int)
         assert "/lidar: a foxglove.PointCloud that can't be read" in bag.warnings[0]
     with BagReader(foxglove.write_mcap(tmp_path / "y.mcap", [("/lidar", 5, cloud)], descriptors=b"\xff\xff nothing")) as bag:
         assert "/lidar: foxglove.PointCloud: its descriptor" in bag.warnings[0]
+
+
+def test_as_a_bag_that_can_be_played(tmp_path: Path) -> None:
+    root = nuscenes_tree.write_nuscenes(tmp_path / "nu")
+    recording = nuscenes2mcap(root, tmp_path / "scene.mcap")
+    result = CliRunner().invoke(app, ["nuscenes-to-bag", str(recording), "--out", str(tmp_path / "bag.mcap"), "--cameras", "CAM_FRONT"])
+    assert result.exit_code == 0, result.output
+    assert "/markers" in result.output
+    with BagReader(tmp_path / "bag.mcap") as bag:
+        assert {connection.serialization for connection in bag.connections} == {"cdr"}
+        topics = {connection.topic for connection in bag.connections}
+        assert topics == {"/CAM_FRONT/image_rect_compressed", "/CAM_FRONT/camera_info", "/LIDAR_TOP", "/odom", "/tf"}
+        speeds = [message.twist.twist.linear.x for _, message in bag.deserialised(["/odom"])]
+        np.testing.assert_allclose(speeds[1:], 8.0, rtol=0.05)
+        scans = [header_stamp(message) for _, message in bag.deserialised(["/LIDAR_TOP"])]
+    played, direct = BagFrames(tmp_path / "bag.mcap"), BagFrames(recording, ["CAM_FRONT"])
+    near_scans = {f.stamp_ns for f in played.frames() if min(abs(scan - f.stamp_ns) for scan in scans) <= 100_000_000}
+    assert 2 <= len(near_scans) < len(played.frames())
+    for frame, other in zip(played.frames(), direct.frames(), strict=True):
+        np.testing.assert_array_equal(frame.world_from_camera, other.world_from_camera)
+        mine, theirs = played.lidar_depth(frame), direct.lidar_depth(other)
+        assert (mine is None) == (theirs is None) == (frame.stamp_ns not in near_scans)
+        if mine is not None and theirs is not None:
+            np.testing.assert_array_equal(mine.z, theirs.z)
+    with pytest.raises(BagError, match="no camera CAM_UP"):
+        FoxgloveToBag(recording, ("CAM_UP",))
