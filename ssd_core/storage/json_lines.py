@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from pathlib import Path
@@ -10,14 +11,19 @@ from typing import Any
 
 
 def append_json_line(path: Path, record: dict[str, Any]) -> None:
-    """Append one record durably; a half-written last line left by a killed run is cut off first."""
+    """Append one record durably; a half-written last line left by a killed run is cut off first. Raises OSError naming the file."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = json.dumps(record, ensure_ascii=False, allow_nan=False).encode() + b"\n"
-    with path.open("ab+") as file:
-        _cut_half_line(file)
-        file.write(line)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with path.open("ab+", buffering=0) as file:
+            _cut_half_line(file)
+            if file.write(line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(file.fileno())
+    except OSError as error:
+        if error.filename is not None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def read_json_lines(path: Path) -> list[dict[str, Any]]:

@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import contextlib
+import resource
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,30 @@ class Inner(StrictModel):
 class Outer(StrictModel):
     name: str = "x"
     inner: Inner = Inner()
+
+
+@contextlib.contextmanager
+def largest_file(size: int) -> Iterator[None]:
+    """Files can't grow beyond `size`, as on a full disk."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+
+def test_a_full_disk_is_named_with_the_file_and_leaves_no_half(tmp_path: Path) -> None:
+    log, target = tmp_path / "log.jsonl", tmp_path / "file.bin"
+    append_json_line(log, {"a": 1})
+    with largest_file(60):
+        with pytest.raises(OSError, match=r"file\.bin"):
+            atomic_write_text(target, "x" * 100_000)
+        with pytest.raises(OSError, match=r"log\.jsonl"):
+            append_json_line(log, {"b": "x" * 100})
+    assert [path.name for path in tmp_path.iterdir()] == ["log.jsonl"]
+    append_json_line(log, {"c": 3})
+    assert read_json_lines(log) == [{"a": 1}, {"c": 3}]
 
 
 def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
