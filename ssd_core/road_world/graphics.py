@@ -40,8 +40,10 @@ class Graphics:
         except Exception as error:  # moderngl raises plain Exception for whatever is missing
             raise GraphicsError(
                 f"no OpenGL context: {error}. Rendering needs EGL and a driver, the software one is enough: "
-                "apt-get install libegl1 libgl1-mesa-dri"
+                "apt-get install libegl1 libgl1 libgl1-mesa-dri"
             ) from error
+        # Targets of a renderer and meshes of a scene go when Python lets them go; moderngl would keep them until the process ends.
+        self.context.gc_mode = "auto"
         self.context.enable(moderngl.DEPTH_TEST)
         self.context.depth_func = "<="
         self._programs: dict[tuple[str, ...], moderngl.Program] = {}
@@ -133,12 +135,6 @@ class _LoadedMesh:
             indices = self._indices.for_quads(self._quads[family])
             self._arrays[key] = self._context.vertex_array(program, content, index_buffer=indices, skip_errors=True)
         self._arrays[key].render(vertices=self._quads[family] * 6)
-
-    def __del__(self) -> None:
-        for array in self._arrays.values():
-            array.release()
-        for buffer in self._buffers.values():
-            buffer.release()
 
 
 def set_uniforms(program: moderngl.Program, values: dict[str, Any]) -> None:
