@@ -106,5 +106,5 @@ def test_a_machine_without_opengl_is_told_what_to_install(tmp_path, monkeypatch)
     monkeypatch.setattr(moderngl, "create_context", refuse)
     renderer.shared_graphics.cache_clear()
     result = render("--out", tmp_path / "x.mcap", "--seconds", 0.1)
-    assert isinstance(result.exception, OSError) and "apt-get install libegl1 libgl1-mesa-dri" in str(result.exception)
+    assert isinstance(result.exception, OSError) and "apt-get install libegl1 libgl1 libgl1-mesa-dri" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
