@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import bisect
-import dataclasses
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -36,6 +35,13 @@ class _Entry(NamedTuple):
     topic: str
     bag_time_ns: int
     rank: int
+
+
+class _Place(NamedTuple):
+    """A picture of one camera in time."""
+
+    stamp_ns: int
+    frame_id: str
 
 
 class _Scan(NamedTuple):
@@ -178,10 +184,9 @@ class BagFrames:
 
     def _read_frames(self) -> list[Frame]:
         by_topic = {camera.image_topic: camera for camera in self.cameras}
-        sequence = self._bag.path.stem
         noted = self._bag.custom_data
         condition = next((noted[key] for key in _CONDITION_KEYS if key in noted), UNKNOWN_CONDITION)
-        frames: list[Frame] = []
+        places: dict[str, list[_Place]] = {camera.name: [] for camera in self.cameras}
         rank, previous_time = 0, -1
         for message in self._bag.messages(list(by_topic)):
             camera = by_topic[message.topic]
@@ -190,9 +195,32 @@ class BagFrames:
             stamp = _stamp(message)
             frame_id = _unique(f"{camera.name}/{stamp}", self._entries)
             self._entries[frame_id] = _Entry(message.topic, message.bag_time_ns, rank)
-            pose = self._world_from_camera(camera, stamp)
-            frames.append(Frame(frame_id, sequence, camera.name, stamp, self._models[camera.name], pose, condition=condition))
-        return _with_neighbours(frames)
+            places[camera.name].append(_Place(stamp, frame_id))
+        frames = {frame.frame_id: frame for camera in self.cameras for frame in self._track(camera, places.pop(camera.name), condition)}
+        return [frames[frame_id] for frame_id in self._entries]
+
+    def _track(self, camera: CameraTopics, places: list[_Place], condition: str) -> Iterator[Frame]:
+        """One camera's frames in order of their stamps, linked, with speeds from neighbouring positions."""
+        places.sort(key=lambda place: place.stamp_ns)
+        poses = [self._world_from_camera(camera, place.stamp_ns) for place in places]
+        links = linked([place.frame_id for place in places])
+        sequence = self._bag.path.stem
+        for index, (place, pose, (previous_id, next_id)) in enumerate(zip(places, poses, links, strict=True)):
+            around = slice(max(0, index - 1), index + 2)
+            speed = speed_between([_fix(*neighbour) for neighbour in zip(places[around], poses[around], strict=True)])
+            yield Frame(
+                frame_id=place.frame_id,
+                sequence=sequence,
+                camera_name=camera.name,
+                stamp_ns=place.stamp_ns,
+                camera=self._models[camera.name],
+                world_from_camera=pose,
+                speed_mps=speed,
+                is_static=is_static(speed),
+                condition=condition,
+                previous_id=previous_id,
+                next_id=next_id,
+            )
 
     def _world_from_camera(self, camera: CameraTopics, stamp_ns: int) -> Matrix | None:
         root = self._tree.root(camera.frame_id)
@@ -289,19 +317,5 @@ def _image_size(message_type: str, content: Any) -> tuple[int, int]:
     return width, height
 
 
-def _with_neighbours(frames: list[Frame]) -> list[Frame]:
-    """Link each camera's frames in order of their stamps and derive speeds from neighbouring positions."""
-    replaced: dict[str, Frame] = {}
-    for name in {frame.camera_name for frame in frames}:
-        ordered = sorted((frame for frame in frames if frame.camera_name == name), key=lambda frame: frame.stamp_ns)
-        links = linked([frame.frame_id for frame in ordered])
-        for index, (frame, (previous_id, next_id)) in enumerate(zip(ordered, links, strict=True)):
-            speed = speed_between([_fix(neighbour) for neighbour in ordered[max(0, index - 1) : index + 2]])
-            replaced[frame.frame_id] = dataclasses.replace(
-                frame, previous_id=previous_id, next_id=next_id, speed_mps=speed, is_static=is_static(speed)
-            )
-    return [replaced[frame.frame_id] for frame in frames]
-
-
-def _fix(frame: Frame) -> Fix:
-    return Fix(frame.stamp_ns, None if frame.world_from_camera is None else frame.world_from_camera[:3, 3])
+def _fix(place: _Place, pose: Matrix | None) -> Fix:
+    return Fix(place.stamp_ns, None if pose is None else pose[:3, 3])

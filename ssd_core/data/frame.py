@@ -17,7 +17,7 @@ from ssd_core.images.codec import Image
 UNKNOWN_CONDITION = "unknown"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, slots=True)
 class Frame:
     """What is known about one picture; it holds no pixels.
 
