@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 import nuscenes_tree
 import pytest
+from typer.testing import CliRunner
 
+from ssd_core.command_line.main import app
 from ssd_core.data.bag import BagReader, header_stamp
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.errors import DataError
@@ -125,3 +127,14 @@ def test_bad_input_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=rf"{scan.name}.*sample_data"):
         convert(root, tmp_path / "x.mcap")
     assert [path.name for path in tmp_path.iterdir()] == ["nu"]
+
+
+def test_the_command(tmp_path: Path) -> None:
+    root = nuscenes_tree.write_nuscenes(tmp_path / "nu", scenes=nuscenes_tree.SCENES[:2])
+    command = ["nuscenes-to-bag", str(root), "--out", str(tmp_path / "bag"), "--cameras", "CAM_FRONT", "--sweeps"]
+    result = CliRunner().invoke(app, [*command, "--scene", "scene-0103"])
+    assert result.exit_code == 0, result.output
+    assert "9/9" in result.output and "scene-0103 (Night, rain, many peds)" in result.output
+    with BagReader(tmp_path / "bag") as bag:
+        assert bag.custom_data["nuscenes_to_bag.scene"] == "scene-0103"
+        assert bag.connection("/CAM_FRONT/camera_info").count == 7
