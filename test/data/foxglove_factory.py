@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, timestamp_pb2
+from lz4.frame import compress as lz4_compress
 
 MAGIC = b"\x89MCAP0\r\n"
 _KINDS = {"bytes": 12, "string": 9, "fixed32": 7, "double": 1}
@@ -84,9 +85,9 @@ def point_cloud(stamp_ns: int, frame_id: str, points: Any, **values: Any) -> Any
     return make("PointCloud", stamp_ns, frame_id=frame_id, point_stride=20, fields=fields, data=points.astype("<f4").tobytes(), **values)
 
 
-def write_mcap(path: Path, messages: list[tuple[str, int, Any]], descriptors: bytes | None = None) -> Path:
-    """An MCAP of (topic, log time, message or bytes of a SceneUpdate) outside chunks."""
-    data = bytearray(MAGIC + _record(0x01, _text("") + _text("test")))
+def write_mcap(path: Path, messages: list[tuple[str, int, Any]], descriptors: bytes | None = None, in_chunk: bool = False) -> Path:
+    """An MCAP of (topic, log time, message), outside chunks or in one."""
+    data = bytearray()
     schemas: dict[str, int] = {}
     channels: dict[str, int] = {}
     for number, (topic, stamp_ns, message) in enumerate(messages):
@@ -102,8 +103,13 @@ def write_mcap(path: Path, messages: list[tuple[str, int, Any]], descriptors: by
             data += _record(0x04, head + _text(topic) + _text("protobuf") + struct.pack("<I", 0))
         content = struct.pack("<HIQQ", channels[topic], number, stamp_ns, stamp_ns) + message.SerializeToString()
         data += _record(0x05, content)
-    data += _record(0x0F, struct.pack("<I", 0)) + _record(0x02, struct.pack("<QQI", 0, 0, 0)) + MAGIC
-    path.write_bytes(bytes(data))
+    if in_chunk:
+        times = [stamp_ns for _, stamp_ns, _ in messages]
+        packed = lz4_compress(bytes(data))
+        head = struct.pack("<QQQI", min(times), max(times), len(data), 0) + _text("lz4") + struct.pack("<Q", len(packed))
+        data = bytearray(_record(0x06, head + packed))
+    end = _record(0x0F, struct.pack("<I", 0)) + _record(0x02, struct.pack("<QQI", 0, 0, 0)) + MAGIC
+    path.write_bytes(MAGIC + _record(0x01, _text("") + _text("test")) + bytes(data) + end)
     return path
 
 

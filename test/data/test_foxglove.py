@@ -20,7 +20,7 @@ from ssd_core.data.foxglove_to_bag import FoxgloveToBag
 from ssd_core.data.nuscenes import NuScenesFrames
 
 
-def nuscenes2mcap(root: Path, path: Path) -> Path:
+def nuscenes2mcap(root: Path, path: Path, in_chunk: bool = False) -> Path:
     """What nuscenes2mcap makes of a folder of nuscenes_tree."""
     tables = {
         name: json.loads((root / "v1.0-mini" / f"{name}.json").read_text()) for name in ("sample_data", "calibrated_sensor", "ego_pose")
@@ -47,12 +47,13 @@ def nuscenes2mcap(root: Path, path: Path) -> Path:
         calibration = foxglove.make("CameraCalibration", stamp, frame_id=channel, K=k, R=[1.0] + 8 * [0.0], P=p, **size)
         picture = foxglove.make("CompressedImage", stamp, data=data, format="jpeg", frame_id=channel)
         messages += [(f"/{channel}/image_rect_compressed", stamp, picture), (f"/{channel}/camera_info", stamp, calibration)]
-    return foxglove.write_mcap(path, messages)
+    return foxglove.write_mcap(path, messages, in_chunk=in_chunk)
 
 
-def test_frames_equal_those_of_the_tables(tmp_path: Path) -> None:
+@pytest.mark.parametrize("in_chunk", [False, True])
+def test_frames_equal_those_of_the_tables(tmp_path: Path, in_chunk: bool) -> None:
     root = nuscenes_tree.write_nuscenes(tmp_path / "nu")
-    source = BagFrames(nuscenes2mcap(root, tmp_path / "scene.mcap"))
+    source = BagFrames(nuscenes2mcap(root, tmp_path / "scene.mcap", in_chunk))
     direct = NuScenesFrames(root, keyframes_only=False)
     by_place = {(frame.camera_name, frame.stamp_ns): frame for frame in direct.frames()}
     assert len(source.frames()) == len(by_place) == 14
