@@ -35,7 +35,8 @@ setup(
     name=PACKAGE,
     version="0.1.0",
     description="Robust metric depth from one camera, at night and in rain, for ROS 2",
-    long_description=Path("README.md").read_text(encoding="utf-8"),
+    # colcon build --symlink-install runs a link to this file in a folder without the README.
+    long_description=Path(__file__).resolve().with_name("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     maintainer="ssd_depth_ros maintainers",
@@ -73,6 +74,7 @@ setup(
         "rosbags>=0.11",
         "typer>=0.12",
         "rich>=13.7",
+        "protobuf>=4.22",
     ],
     extras_require={
         "ros": ROS_WHEELS,

@@ -174,3 +174,11 @@ def test_pip_installs_what_ros_looks_for(tmp_path):
             entry = data[f"lib/ssd_depth_ros/{name}"]
             assert entry.external_attr >> 16 & 0o777 == 0o755, name
             assert wheel.read(entry).startswith(b"#!/usr/bin/env python3\n")
+
+
+def test_colcon_finds_the_metadata_through_a_link(tmp_path):
+    """`colcon build --symlink-install` runs a link to setup.py in a folder that has the packages, but not the README."""
+    (tmp_path / "setup.py").symlink_to(ROOT / "setup.py")
+    result = subprocess.run([sys.executable, "setup.py", "--long-description"], cwd=tmp_path, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    assert (ROOT / "README.md").read_text() in result.stdout
