@@ -31,7 +31,7 @@ from ssd_core.geometry.pose import Matrix
 from ssd_depth_ros.health import Level, Status
 from ssd_depth_ros.messages import camera_from_message, diagnostic_message, stamp_ns
 from ssd_depth_ros.process import stop_signal
-from ssd_depth_ros.raw_topics import RawSubscription, UnknownMessageTypeError, message_class
+from ssd_depth_ros.raw_topics import UnknownMessageTypeError, message_class, subscribe_raw
 
 NODE_NAME = "ssd_depth_accuracy"
 DIAGNOSTICS_PERIOD = 1.0
@@ -109,9 +109,9 @@ class AccuracyNode(Node):
         self._refused: collections.Counter[str] = collections.Counter()
         self._names = names
         self._topics = [self._subscribe(name, values["depth_topic"].replace("{camera}", name)) for name in names]
-        self._lidar = RawSubscription(self, self.resolve_topic_name(values["lidar_topic"]), "sensor_msgs/msg/PointCloud2", self._on_scan)
+        self._lidar = subscribe_raw(self, self.resolve_topic_name(values["lidar_topic"]), "sensor_msgs/msg/PointCloud2", self._on_scan)
         if self._recorded is None:
-            self._tf = [RawSubscription(self, topic, _TF_TYPE, self._tf_callback(static), static) for topic, static in _TF_TOPICS]
+            self._tf = [subscribe_raw(self, topic, _TF_TYPE, self._tf_callback(static), static) for topic, static in _TF_TOPICS]
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 

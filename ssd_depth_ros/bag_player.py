@@ -31,13 +31,14 @@ from ssd_depth_ros.process import split_ros_arguments, stop_signal
 from ssd_depth_ros.raw_topics import (
     CAMERA_INFO_TYPE,
     IMAGE_TYPES,
-    RawSubscription,
     Stamp,
     UnknownMessageTypeError,
     header_stamp,
     message_class,
     recorded_profile,
+    subscribe_raw,
 )
+from ssd_depth_ros.subscriptions import AdaptiveSubscription
 
 _TICK_SECONDS = 0.1
 _LEAVE_SECONDS = 3.0
@@ -96,7 +97,7 @@ class BagPlayer(Node):
         self.skipped: dict[str, str] = {}
         self._publishers_by_topic = self._create_publishers()
         self.answers = self._plan_answers()
-        self._answer_subscriptions: list[RawSubscription] = []
+        self._answer_subscriptions: list[AdaptiveSubscription] = []
         self._waiting: dict[str, _Waiting] = {}
         self._timeouts_in_a_row = 0
         self._playback: PlaybackClock | None = None
@@ -264,7 +265,7 @@ class BagPlayer(Node):
                 raise PlaybackError(f"{problem}: is the node running and active, and do the topic names agree?")
             self.get_logger().warning(f"{problem}; playing all the same")
 
-    def _subscribe(self, answers: Answers, deadline: float) -> RawSubscription:
+    def _subscribe(self, answers: Answers, deadline: float) -> AdaptiveSubscription:
         """Subscribe to an output as soon as the graph says what type it has. Raises PlaybackError."""
         topic = self.resolve_topic_name(answers.topic)
         found: dict[str, list[str]] = {}
@@ -275,7 +276,7 @@ class BagPlayer(Node):
 
         if self._wait(absent, deadline) or topic not in found:
             raise PlaybackError(f"nobody publishes {topic}: is the node running and active?")
-        return RawSubscription(self, topic, found[topic][0], lambda raw: self._on_answer(answers, raw))
+        return subscribe_raw(self, topic, found[topic][0], lambda raw: self._on_answer(answers, raw))
 
     def _wait(self, absent: Callable[[], Any], deadline: float) -> Any:
         """Spin until `absent()` is empty, the deadline passes or somebody stops us; its last value."""

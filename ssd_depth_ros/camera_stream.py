@@ -17,7 +17,7 @@ from ssd_core.geometry.camera_info import DistortionError
 from ssd_depth_ros.health import CameraHealth
 from ssd_depth_ros.messages import Size, camera_from_message, camera_info_key, stamp_ns
 from ssd_depth_ros.parameters import Settings
-from ssd_depth_ros.subscriptions import AdaptiveSubscription, ImageSource, find_image_source, published_types
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, published_types
 
 CAMERA_INFO_PATIENCE = 1.0
 """Seconds that the first image waits for a CameraInfo: the two topics are discovered and delivered independently."""
@@ -70,7 +70,7 @@ class CameraStream:
 
     def subscribe(self) -> None:
         """Start to receive (images as soon as somebody publishes them, see `look`)."""
-        self._infos = AdaptiveSubscription(self._node, ImageSource(self._info_topic, CameraInfo), self._on_info)
+        self._infos = AdaptiveSubscription(self._node, Source(self._info_topic, CameraInfo), self._on_info)
         self.look()
 
     def look(self) -> None:

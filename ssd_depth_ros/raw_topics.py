@@ -8,14 +8,15 @@ import struct
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from rclpy.event_handler import SubscriptionEventCallbacks
 from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 
 from ssd_core.data.bag_storage import BagConnection
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source
 
 IMAGE_TYPES = ("sensor_msgs/msg/Image", "sensor_msgs/msg/CompressedImage")
 CAMERA_INFO_TYPE = "sensor_msgs/msg/CameraInfo"
+_RAW_QUEUE = 50
 
 
 class UnknownMessageTypeError(LookupError):
@@ -89,37 +90,12 @@ def recorded_profile(connection: BagConnection) -> QoSProfile:
     return profile
 
 
-class RawSubscription:
-    """A subscription that hands over serialised bytes: reliable, and best-effort as soon as a publisher offers only that.
+def subscribe_raw(
+    node: Node, topic: str, type_name: str, callback: Callable[[bytes], None], transient_local: bool = False
+) -> AdaptiveSubscription:
+    """Subscribe to the serialised bytes of a topic, whatever quality of service is offered; raises UnknownMessageTypeError.
 
-    ROS 2 has no "whatever is offered" that also works if the subscriber comes first, hence the second attempt.
+    transient_local also asks for what was published earlier.
     """
-
-    def __init__(self, node: Node, topic: str, type_name: str, callback: Callable[[bytes], None], transient_local: bool = False) -> None:
-        """Subscribe; raises UnknownMessageTypeError. transient_local also asks for what was published earlier."""
-        self._node = node
-        self._topic = topic
-        self._type = message_class(type_name)
-        self._callback = callback
-        self._durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
-        self.reliability = ReliabilityPolicy.RELIABLE
-        self._retry: Any = None
-        self._subscription = self._subscribe()
-
-    def _subscribe(self) -> Any:
-        profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=50, reliability=self.reliability, durability=self._durability)
-        events = SubscriptionEventCallbacks(incompatible_qos=self._on_incompatible)
-        return self._node.create_subscription(self._type, self._topic, self._callback, profile, raw=True, event_callbacks=events)
-
-    def _on_incompatible(self, _: Any) -> None:
-        if self.reliability != ReliabilityPolicy.BEST_EFFORT and self._retry is None:
-            # Not from inside the event's own callback: that would destroy the handler that is running.
-            self._retry = self._node.create_timer(0.0, self._fall_back)
-
-    def _fall_back(self) -> None:
-        self._node.destroy_timer(self._retry)
-        self._retry = None
-        self._node.get_logger().info(f"{self._topic}: a publisher offers best-effort only, subscribing so")
-        self.reliability, self._durability = ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE
-        self._node.destroy_subscription(self._subscription)
-        self._subscription = self._subscribe()
+    source = Source(topic, message_class(type_name))
+    return AdaptiveSubscription(node, source, callback, depth=_RAW_QUEUE, raw=True, transient_local=transient_local)

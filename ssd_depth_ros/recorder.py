@@ -25,7 +25,8 @@ from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
 from ssd_core.data.writers.messages import TYPESTORE
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_depth_ros.process import split_ros_arguments, stop_signal
-from ssd_depth_ros.raw_topics import RawSubscription, UnknownMessageTypeError, has_header, header_stamp, message_class
+from ssd_depth_ros.raw_topics import UnknownMessageTypeError, has_header, header_stamp, message_class, subscribe_raw
+from ssd_depth_ros.subscriptions import AdaptiveSubscription
 
 _TICK_SECONDS = 0.1
 _SILENCE_SECONDS = 0.4
@@ -80,7 +81,7 @@ class Recorder(Node):
         super().__init__("recorder", start_parameter_services=False)
         self._writer = writer
         self._copy = copy
-        self._subscriptions_by_topic: dict[str, RawSubscription] = {}
+        self._subscriptions_by_topic: dict[str, AdaptiveSubscription] = {}
         self._wanted = [self.resolve_topic_name(topic) for topic in dict.fromkeys(topics)]
         self.counts: Counter[str] = Counter()
         self.last_arrival = time.monotonic()
@@ -102,7 +103,7 @@ class Recorder(Node):
         try:
             headed = has_header(message_class(type_name))
             self._writer.add_topic(topic, type_name, reliable_qos(durability=Durability.LATCHED if latched else Durability.VOLATILE))
-            self._subscriptions_by_topic[topic] = RawSubscription(
+            self._subscriptions_by_topic[topic] = subscribe_raw(
                 self, topic, type_name, lambda raw: self._on_message(topic, raw, headed), transient_local=latched
             )
         except UnknownMessageTypeError as error:

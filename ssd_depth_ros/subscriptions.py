@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rclpy.node import Node
-from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from rclpy.qos_overriding_options import QoSOverridingOptions
 from rclpy.subscription import Subscription
 from sensor_msgs.msg import CompressedImage, Image
@@ -22,26 +22,26 @@ _TYPES: dict[str, Any] = {"sensor_msgs/msg/Image": Image, "sensor_msgs/msg/Compr
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageSource:
-    """Where a camera's images come from: a resolved topic and its message type."""
+class Source:
+    """Where messages come from: a resolved topic and its message class."""
 
     topic: str
     message_type: Any
 
 
-def find_image_source(node: Node, topic: str, transport: str) -> ImageSource | None:
+def find_image_source(node: Node, topic: str, transport: str) -> Source | None:
     """Look at the graph for a publisher of `topic`, then of its `/compressed` sibling; None if there is none of a fitting type.
 
     transport: auto, raw or compressed; raw needs no publisher, its topic and type are known.
     """
     resolved = node.resolve_topic_name(topic)
     if transport == "raw":
-        return ImageSource(resolved, Image)
+        return Source(resolved, Image)
     for candidate in (resolved, _compressed_sibling(node, topic, resolved)):
         offered = published_types(node, candidate)
         for name, message_type in _TYPES.items():
             if name in offered and (transport == "auto" or message_type is CompressedImage):
-                return ImageSource(candidate, message_type)
+                return Source(candidate, message_type)
     return None
 
 
@@ -58,18 +58,31 @@ def _compressed_sibling(node: Node, topic: str, resolved: str) -> str:
 
 
 class AdaptiveSubscription:
-    """Reliable with a queue of one; becomes best-effort as soon as a publisher turns out to offer no more than that.
+    """Reliable; becomes best-effort and volatile as soon as a publisher turns out to offer no more than that.
 
     Large best-effort messages are mostly lost on default transports, and a reliable subscription gets nothing at all from a
-    best-effort publisher, so neither can be chosen beforehand.
+    best-effort publisher, so neither can be chosen beforehand. depth: length of the queue, 1 is newest-wins. raw: the callback gets
+    serialised bytes. transient_local: also ask for what was published earlier.
     """
 
-    def __init__(self, node: Node, source: ImageSource, callback: Callable[[Any], None]) -> None:
+    def __init__(
+        self,
+        node: Node,
+        source: Source,
+        callback: Callable[[Any], None],
+        *,
+        depth: int = 1,
+        raw: bool = False,
+        transient_local: bool = False,
+    ) -> None:
         self._node = node
         self.source = source
         self._callback = callback
+        self._depth = depth
+        self._raw = raw
         self._fallback = node.create_guard_condition(self._become_best_effort)
-        self._subscription: Subscription[Any] | None = self._subscribe(ReliabilityPolicy.RELIABLE)
+        durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
+        self._subscription: Subscription[Any] | None = self._subscribe(ReliabilityPolicy.RELIABLE, durability)
 
     @property
     def is_best_effort(self) -> bool:
@@ -83,16 +96,17 @@ class AdaptiveSubscription:
             self._subscription = None
             self._node.destroy_guard_condition(self._fallback)
 
-    def _subscribe(self, reliability: ReliabilityPolicy) -> Subscription[Any]:
+    def _subscribe(self, reliability: ReliabilityPolicy, durability: DurabilityPolicy) -> Subscription[Any]:
         first = reliability == ReliabilityPolicy.RELIABLE
         return self._node.create_subscription(
             self.source.message_type,
             self.source.topic,
             self._callback,
-            QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=1, reliability=reliability),
+            QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=self._depth, reliability=reliability, durability=durability),
             event_callbacks=SubscriptionEventCallbacks(incompatible_qos=self._incompatible if first else None),
             # The overrides would make the fallback reliable again.
             qos_overriding_options=QoSOverridingOptions.with_default_policies() if first else None,
+            raw=self._raw,
         )
 
     def _incompatible(self, _: Any) -> None:
@@ -104,4 +118,4 @@ class AdaptiveSubscription:
             return
         self._node.get_logger().info(f"{self.source.topic}: its publisher is best-effort, so this subscription becomes best-effort too")
         self._node.destroy_subscription(self._subscription)
-        self._subscription = self._subscribe(ReliabilityPolicy.BEST_EFFORT)
+        self._subscription = self._subscribe(ReliabilityPolicy.BEST_EFFORT, DurabilityPolicy.VOLATILE)
