@@ -65,7 +65,7 @@ setup(
         "transformers>=4.48",
         "safetensors>=0.4.3",
         "openvino>=2024.6",
-        "opencv-python-headless>=4.8",
+        "opencv-python-headless>=4.11",
         "simplejpeg>=1.7",
         "numba>=0.59",
         "filelock>=3.12",
