@@ -34,7 +34,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ssd_core.geometry.camera import PinholeCamera
-from ssd_core.geometry.cloud_grid import CloudGrid
+from ssd_core.geometry.point_cloud import CloudGrid
 from ssd_core.images.codec import decode_image, encode_jpeg
 from ssd_core.images.resize import cover_size, resize_image
 from ssd_core.runtime.estimator import DepthMap

@@ -16,7 +16,7 @@ from sensor_msgs.msg import CameraInfo, CompressedImage, Image, PointCloud2
 from std_msgs.msg import Header
 
 from ssd_core.geometry.camera import PinholeCamera
-from ssd_core.geometry.cloud_grid import CloudGrid
+from ssd_core.geometry.point_cloud import CloudGrid
 from ssd_core.images.colour_map import colourise_depth, colourise_inverse_depth
 from ssd_depth_ros.messages import CloudMessage, DepthMessage, Pixels, Size, camera_info_message, jpeg_message, rgb_message, stamp_ns
 from ssd_depth_ros.parameters import Settings

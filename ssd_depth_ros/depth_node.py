@@ -24,7 +24,7 @@ from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.signals import SignalHandlerOptions
 
-from ssd_core.geometry import cloud_grid
+from ssd_core.geometry import point_cloud
 from ssd_depth_ros import parameters
 from ssd_depth_ros.camera_outputs import CameraOutputs
 from ssd_depth_ros.camera_stream import CameraStream
@@ -153,7 +153,7 @@ class DepthNode(LifecycleNode):
         estimator = self._factory(settings, (settings.input_size[0], settings.input_size[1]) if any(settings.input_size) else None)
         self._worker = DepthWorker(self._cameras, estimator, self._factory, lambda: self._settings, self._now, self._inform)
         estimator.warm_up(min(estimator.max_batch, len(settings.cameras) or 1))
-        cloud_grid.warm_up()
+        point_cloud.warm_up()
         for name in settings.cameras or ("",):
             self._cameras.append(self._create_camera(name, settings, estimator))
         width, height = estimator.input_size
