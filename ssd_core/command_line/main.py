@@ -15,6 +15,7 @@ from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
+from ssd_core.command_line.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Metric depth from one camera, at night and in rain.")
 app.command()(predict)
@@ -24,6 +25,7 @@ app.command()(nuscenes_to_bag)
 app.add_typer(dataset, name="dataset")
 app.command()(render)
 app.command()(render_dataset)
+app.command()(train)
 
 
 def main() -> None:

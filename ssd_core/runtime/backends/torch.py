@@ -48,7 +48,7 @@ def _choose_precision(wanted: str, device: torch.device) -> Precision:
     if wanted == "auto":
         if device.type == "cuda":
             return "bf16" if torch.cuda.get_device_capability(device)[0] >= 8 else "fp16"
-        return "bf16" if _cpu_multiplies_bf16() else "fp32"
+        return "bf16" if cpu_multiplies_bf16() else "fp32"
     if wanted == "fp16" and device.type == "cpu":
         raise BackendError("precision 'fp16' needs a GPU with backend 'torch'; choose auto, fp32 or bf16")
     if wanted not in _TYPES:
@@ -56,7 +56,8 @@ def _choose_precision(wanted: str, device: torch.device) -> Precision:
     return wanted
 
 
-def _cpu_multiplies_bf16() -> bool:
+def cpu_multiplies_bf16() -> bool:
+    """True where this CPU has bfloat16 instructions (AMX or AVX512_BF16)."""
     # torch has no public question for this; without the instructions bf16 works but is slower than fp32.
     try:
         flags = Path("/proc/cpuinfo").read_text().split()

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything a training run can be told, with a reason where the value isn't obvious; YAML files are deltas of these defaults."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pydantic
+
+from ssd_core.storage.configuration import StrictModel
+
+
+class LoopConfig(StrictModel):
+    """The optimisation loop, the same for every task."""
+
+    seed: int = 0
+    steps: pydantic.PositiveInt = 10_000
+    """Optimiser steps of the whole run; the learning rate reaches zero at the last one."""
+    minutes: pydantic.PositiveFloat | None = None
+    """Stop (resumably) after this much wall time of this sitting; the schedule still counts in steps."""
+    batch_size: pydantic.PositiveInt = 4
+    """Images a step and process; the paper's 4."""
+    accumulation: pydantic.PositiveInt = 1
+    """Batches a step: gradients are averaged over them."""
+    workers: pydantic.NonNegativeInt = 2
+    """Processes that load and decode; results don't depend on it."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16: autocast, with float32 weights. auto: bf16 where the hardware multiplies it, since elsewhere it is many times slower."""
+    encoder_learning_rate: pydantic.NonNegativeFloat = 5e-6
+    head_learning_rate: pydantic.NonNegativeFloat = 5e-5
+    pose_learning_rate: pydantic.NonNegativeFloat = 1e-4
+    weight_decay: pydantic.NonNegativeFloat = 0.01
+    schedule: Literal["linear", "cosine"] = "linear"
+    """Decay to zero over `steps` after the warm-up; linear is the paper's."""
+    warm_up_steps: pydantic.NonNegativeInt = 100
+    clip_norm: pydantic.PositiveFloat = 1.0
+    """Largest length of the gradient of all parameters together."""
+    ema_decay: float = pydantic.Field(default=0.0, ge=0, lt=1)
+    """Exponential moving average of the weights, validated and saved in place of the raw ones; 0: none."""
+    validate_every: pydantic.PositiveInt = 1000
+    save_every: pydantic.PositiveInt = 200
+    pictures_every: pydantic.PositiveInt = 500
+    patience: pydantic.PositiveInt | None = None
+    """Stop after this many validations without a better one."""
+
+
+class ModelConfig(StrictModel):
+    """The depth network that is trained."""
+
+    start: str = "random"
+    """`random`, or a checkpoint to go on from: `bundled`, a folder, a Hub id."""
+    encoder: str | None = None
+    """With `start: random`: DINOv2 weights for the encoder, a Hub id (`facebook/dinov2-small`) or a folder in that format."""
+    size: Literal["ti", "s", "b", "l"] = "s"
+    """With `start: random`: ViT-Ti, S, B or L; B is the paper's."""
+    input_size: tuple[int, int] = (784, 518)
+    """(width, height) of the network's input, multiples of 14; the paper's 784x518."""
+    min_depth: pydantic.PositiveFloat = 0.1
+    max_depth: pydantic.PositiveFloat = 80.0
+
+
+class TrainingConfig(StrictModel):
+    """Base of the configurations of all tasks; `task` chooses which."""
+
+    task: str
+    loop: LoopConfig = LoopConfig()
+    model: ModelConfig = ModelConfig()

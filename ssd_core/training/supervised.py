@@ -1,0 +1,224 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Supervised training: known depth, rendered or from lidar, of many cameras at once by way of one canonical focal length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pydantic
+import torch
+from torch import Tensor, nn
+from torch.utils.data import Dataset
+
+from ssd_core.data.errors import DataError
+from ssd_core.data.frame import Frame
+from ssd_core.data.frame_dataset import FrameDataset
+from ssd_core.data.rendered import RenderPlan
+from ssd_core.data.transforms import ColourJitter, Crop, HorizontalFlip, Noise, Resize, Sample, apply
+from ssd_core.evaluation.metrics import depth_metrics
+from ssd_core.images.colour_map import colourise_depth
+from ssd_core.images.contact_sheet import contact_sheet
+from ssd_core.losses.supervised import log_gradient_loss, scale_invariant_log_loss, sky_loss
+from ssd_core.model.checkpoint import open_checkpoint, save_checkpoint
+from ssd_core.model.config import ModelDescription, TrainingCamera
+from ssd_core.model.depth_model import DepthModel
+from ssd_core.model.encoder_weights import load_encoder
+from ssd_core.storage.configuration import StrictModel
+from ssd_core.training.config import TrainingConfig
+from ssd_core.training.trainer import Picture
+from ssd_core.weights import BUNDLED, bundled_folder
+
+
+class SupervisedData(StrictModel):
+    """Frame datasets with dense depth or lidar: folders, or plans of what to render."""
+
+    train: tuple[RenderPlan | Path, ...]
+    validation: tuple[RenderPlan | Path, ...]
+    validation_frames: pydantic.PositiveInt = 120
+    """As many as this, evenly spaced."""
+    smallest_crop: float = pydantic.Field(default=0.6, gt=0, le=1)
+    """Crops keep at least this share of either side: other fields of view, aspects and horizons."""
+    colours: float = pydantic.Field(default=0.8, ge=0, le=1)
+    """How often colours are changed."""
+    noise: float = pydantic.Field(default=0.3, ge=0, le=1)
+
+
+class SupervisedLoss(StrictModel):
+    """Weights of the terms; ours."""
+
+    variance_focus: float = 0.3
+    """Share of the mean log error that is forgiven; low, since scale has to be learnt."""
+    gradient: float = 0.5
+    sky: float = 0.2
+
+
+class SupervisedConfig(TrainingConfig):
+    """Depth from known depth."""
+
+    task: Literal["supervised"] = "supervised"
+    data: SupervisedData
+    loss: SupervisedLoss = SupervisedLoss()
+    focal_length: pydantic.PositiveFloat = 1.1
+    """The canonical camera's fx as a share of the input's width: depth is learnt as that camera would need it, and scaled at run time."""
+
+
+class _Item(NamedTuple):
+    dataset: int
+    frame: Frame
+
+
+class SupervisedDataset(Dataset[dict[str, Any]]):
+    """Pictures with depth for a canonical camera; item (epoch, place) depends on (seed, epoch, frame id) alone.
+
+    "image" uint8 (H, W, 3) at input_size; "depth" float32 (1, H, W) metres as the canonical camera would need it, 0 where unknown,
+    +Inf for sky; "focal_scale": what the network's depth must be multiplied by for this picture.
+    """
+
+    def __init__(self, folders: Sequence[Path], config: SupervisedConfig, augment: bool) -> None:
+        self._sources = [FrameDataset(folder) for folder in folders]
+        self._config, self._augment = config, augment
+        self.items = [_Item(index, frame) for index, source in enumerate(self._sources) for frame in source.frames() if frame.camera]
+        if not self.items:
+            raise DataError(f"no frame with a camera in {', '.join(map(str, folders))}")
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, draw: tuple[int, int]) -> dict[str, Any]:
+        epoch, place = draw
+        item = self.items[place]
+        sample = self._sample(item)
+        if self._augment:
+            # The place stands for the frame: the order of frames in a dataset never changes.
+            generator = np.random.default_rng([self._config.loop.seed, epoch, place])
+            sample = apply(self._transforms(sample, generator), sample)
+        sample = Resize(*self._config.model.input_size)(sample)
+        assert sample.camera is not None and sample.dense_depth is not None
+        focal_scale = sample.camera.fx / (self._config.focal_length * sample.camera.width)
+        return {
+            "image": np.ascontiguousarray(sample.image),
+            "depth": np.ascontiguousarray(sample.dense_depth)[None] / np.float32(focal_scale),
+            "focal_scale": np.float32(focal_scale),
+            "condition": item.frame.condition,
+        }
+
+    def _sample(self, item: _Item) -> Sample:
+        source, frame = self._sources[item.dataset], item.frame
+        image, depth = source.image(frame), source.dense_depth(frame)
+        if depth is None:
+            sparse = source.lidar_depth(frame)
+            if sparse is None:
+                raise DataError(f"{source.folder}: frame {frame.frame_id} has neither dense nor lidar depth")
+            depth = sparse.to_image(image.shape[1], image.shape[0])
+        return Sample(image, frame.camera, dense_depth=depth, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=frame.condition)
+
+    def _transforms(self, sample: Sample, generator: np.random.Generator) -> list[Any]:
+        data, (width, height) = self._config.data, sample.size
+        shares = generator.uniform(data.smallest_crop, 1.0, 2)
+        # Width and height are drawn together, give or take, so that aspects stay those of real cameras after the resize.
+        crop_width = max(14, round(width * shares[0]))
+        crop_height = min(height, max(14, round(height * shares[0] * generator.uniform(0.85, 1.15))))
+        left, top = int(generator.integers(0, width - crop_width + 1)), int(generator.integers(0, height - crop_height + 1))
+        chances = generator.random(3)
+        jitter, noise = ColourJitter.draw(generator, strength=0.4, hue=0.08), Noise.draw(generator)
+        transforms: list[Any] = [Crop(left, top, crop_width, crop_height)]
+        if chances[0] < 0.5:
+            transforms.append(HorizontalFlip())
+        if chances[1] < data.colours:
+            transforms.append(jitter)
+        if chances[2] < data.noise:
+            transforms.append(noise)
+        return transforms
+
+
+class SupervisedTask:
+    """Scale-invariant log loss, multi-scale log gradients, and a one-sided loss that keeps sky far."""
+
+    higher_is_better = False
+
+    def __init__(self, config: SupervisedConfig, train: Sequence[Path], validation: Sequence[Path]) -> None:
+        """`train` and `validation`: folders of frame datasets."""
+        self.config = config
+        self.model = _make_model(config)
+        self.module: nn.Module = self.model
+        self.dataset = SupervisedDataset(train, config, augment=True)
+        self._validation = SupervisedDataset(validation, config, augment=False)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Encoder, and neck and head."""
+        encoder = list(self.model.encoder.parameters())
+        known = {id(parameter) for parameter in encoder}
+        head = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
+        loop = self.config.loop
+        return [{"params": encoder, "lr": loop.encoder_learning_rate}, {"params": head, "lr": loop.head_learning_rate}]
+
+    def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """`loss` and its terms."""
+        predicted = module(_pixels(batch)).float()
+        truth = batch["depth"]
+        valid = torch.isfinite(truth) & (truth > self.config.model.min_depth) & (truth < self.config.model.max_depth)
+        weights = self.config.loss
+        terms = {
+            "log": scale_invariant_log_loss(predicted, truth, valid, weights.variance_focus),
+            "gradient": log_gradient_loss(predicted, truth, valid),
+            "sky": sky_loss(predicted, torch.isposinf(truth), self.config.model.max_depth),
+        }
+        return {"loss": terms["log"] + weights.gradient * terms["gradient"] + weights.sky * terms["sky"], **terms}
+
+    def validate(self) -> dict[str, float]:
+        """abs_rel pooled (`score`) and by condition, in the pictures' own metres."""
+        places = np.unique(np.linspace(0, len(self._validation) - 1, self.config.data.validation_frames).astype(int))
+        by_condition: dict[str, list[float]] = {}
+        for place in places:
+            item = self._validation[0, int(place)]
+            batch = {"image": torch.from_numpy(item["image"])[None]}
+            depth = self.model(_pixels(batch))[0, 0].float().numpy() * item["focal_scale"]
+            metrics = depth_metrics(depth, item["depth"][0] * item["focal_scale"], self.config.model.max_depth)
+            if metrics is not None:
+                by_condition.setdefault(item["condition"], []).append(metrics["abs_rel"])
+        figures = {condition: float(np.mean(values)) for condition, values in sorted(by_condition.items())}
+        return {"score": float(np.mean([value for values in by_condition.values() for value in values])), **figures}
+
+    def picture(self, batch: Mapping[str, Any]) -> Picture:
+        """Input, prediction, truth of up to four items."""
+        predicted = self.model(_pixels(batch)).float().cpu().numpy()
+        truth = batch["depth"].cpu().numpy()
+        rows = [
+            [batch["image"][index].cpu().numpy(), colourise_depth(predicted[index, 0]), colourise_depth(truth[index, 0])]
+            for index in range(min(4, len(truth)))
+        ]
+        return contact_sheet(rows, 320, column_labels=("input", "prediction", "truth"))
+
+    def save(self, folder: Path) -> None:
+        """A checkpoint that the estimator loads."""
+        save_checkpoint(folder, self.model, half=True)
+
+
+def _make_model(config: SupervisedConfig) -> DepthModel:
+    width, height = config.model.input_size
+    focal = config.focal_length * width
+    description = ModelDescription(
+        parametrisation="sigmoid_disparity",
+        input_size=(width, height),
+        min_depth=config.model.min_depth,
+        max_depth=config.model.max_depth,
+        training_camera=TrainingCamera(width=width, height=height, fx=focal, fy=focal),
+        focal_normalisation=True,
+        recipe=config.model_dump(mode="json"),
+    )
+    if config.model.start == "random":
+        model = DepthModel.create(config.model.size, description, config.loop.seed)
+        if config.model.encoder is not None:
+            load_encoder(model, config.model.encoder)
+        return model
+    model = open_checkpoint(bundled_folder() if config.model.start == BUNDLED else config.model.start).load_model()
+    return DepthModel(model.network, description)
+
+
+def _pixels(batch: Mapping[str, Any]) -> Tensor:
+    """(B, 3, H, W) float32 in 0..1 of uint8 (B, H, W, 3)."""
+    image: Tensor = batch["image"]
+    return image.permute(0, 3, 1, 2).float().div(255)

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from rich.console import Console
+from typer.testing import CliRunner
+
+from ssd_core.command_line.main import app
+from ssd_core.data.frame import Frame
+from ssd_core.data.frame_dataset import FrameDatasetWriter
+from ssd_core.geometry.camera import PinholeCamera
+from ssd_core.images.codec import encode_jpeg
+from ssd_core.runtime.estimator import DepthEstimator
+from ssd_core.storage.configuration import load_configuration
+from ssd_core.storage.json_lines import read_json_lines
+from ssd_core.training.run import run_training
+from ssd_core.training.supervised import SupervisedConfig, SupervisedDataset, SupervisedTask
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Walls of different brightness at different distances, seen by two cameras, under a bright sky."""
+    folder = tmp_path_factory.mktemp("frames")
+    writer = FrameDatasetWriter(folder, {"kind": "walls"})
+    for number in range(16):
+        camera = PinholeCamera.from_field_of_view(96, 56, 60.0 if number % 2 else 90.0)
+        distance = 4.0 + 2.0 * number
+        image = np.full((56, 96, 3), 250, dtype=np.uint8)
+        image[20:] = 20 + 12 * number
+        depth = np.full((56, 96), np.inf, dtype=np.float32)
+        depth[20:] = distance
+        condition = "night" if number % 4 == 0 else "day-clear"
+        writer.add(Frame(f"wall/{number:02d}", "wall", "CAM", number, camera, condition=condition), encode_jpeg(image, 95), depth=depth)
+    return folder
+
+
+@pytest.fixture
+def recipe(frames: Path, tmp_path: Path) -> Path:
+    path = tmp_path / "recipe.yaml"
+    path.write_text(
+        f"""
+task: supervised
+model: {{size: ti, input_size: [56, 42]}}
+loop: {{steps: 3, batch_size: 4, workers: 0, precision: fp32, validate_every: 2, save_every: 2, head_learning_rate: 1.0e-3}}
+data: {{train: ["{frames}"], validation: ["{frames}"], validation_frames: 6}}
+"""
+    )
+    return path
+
+
+def test_depth_is_that_of_the_canonical_camera_whatever_the_lens_and_crop(recipe: Path, frames: Path) -> None:
+    config = load_configuration(SupervisedConfig, recipe)
+    dataset = SupervisedDataset([frames], config, augment=True)
+    for epoch in range(3):
+        for place in range(len(dataset)):
+            item = dataset[epoch, place]
+            assert item["image"].shape == (42, 56, 3)
+            known = item["depth"][np.isfinite(item["depth"])]
+            np.testing.assert_allclose(known * item["focal_scale"], 4.0 + 2.0 * place, rtol=2e-3)
+    # Half the field of view in tangent makes things look nearer by that factor.
+    wide, narrow = (SupervisedDataset([frames], config, augment=False)[0, place]["focal_scale"] for place in (0, 1))
+    assert narrow / wide == pytest.approx(np.tan(np.radians(45)) / np.tan(np.radians(30)), rel=1e-5)
+
+
+def test_items_depend_on_seed_epoch_and_place_alone(recipe: Path, frames: Path) -> None:
+    config = load_configuration(SupervisedConfig, recipe)
+    first, again = (SupervisedDataset([frames], config, augment=True) for _ in range(2))
+    np.testing.assert_array_equal(first[1, 5]["image"], again[1, 5]["image"])
+    assert (first[2, 5]["image"] != first[1, 5]["image"]).any()
+
+
+def test_a_run_makes_a_checkpoint_that_the_estimator_loads(recipe: Path, tmp_path: Path) -> None:
+    trainer, figures = run_training(recipe, tmp_path / "out", [], Console(quiet=True))
+    assert trainer.is_finished
+    assert set(figures) == {"score", "day-clear", "night"}
+    estimator = DepthEstimator.load(tmp_path / "out" / "best", backend="torch", precision="fp32")
+    assert estimator.is_trained and estimator.needs_camera and estimator.input_size == (56, 42)
+    camera = PinholeCamera.from_field_of_view(96, 56, 60.0)
+    depth = estimator([np.zeros((56, 96, 3), dtype=np.uint8)], [camera])[0].values
+    assert np.isfinite(depth).all() and depth.min() > 0
+    assert (tmp_path / "out" / "configuration.yaml").read_text().startswith("git_revision")
+
+
+def test_the_loss_falls_on_walls(recipe: Path, tmp_path: Path) -> None:
+    # Brightness alone tells the distance of these walls, so neither it nor the lens may change.
+    overrides = [
+        "data.colours=0",
+        "data.noise=0",
+        "data.smallest_crop=1",
+        "loop.steps=40",
+        "loop.warm_up_steps=1",
+        "loop.encoder_learning_rate=3e-4",
+    ]
+    overrides += ["loop.validate_every=40", "loop.save_every=40"]
+    run_training(recipe, tmp_path / "out", overrides, Console(quiet=True))
+    curve = [record["log"] for record in read_json_lines(tmp_path / "out" / "history.jsonl") if "log" in record]
+    assert np.mean(curve[-8:]) < 0.9 * np.mean(curve[:8])
+
+
+def test_wrong_keys_name_their_path(recipe: Path, tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["train", "--config", str(recipe), "--out", str(tmp_path / "out"), "loop.stepps=3"])
+    assert result.exit_code != 0
+    assert "loop.stepps" in str(result.exception)
+
+
+def test_the_recipes_that_ship_are_valid() -> None:
+    recipes = sorted((ROOT / "training" / "recipes").glob("*.yaml"))
+    assert recipes
+    for path in recipes:
+        load_configuration(SupervisedConfig, path)
+
+
+def test_all_parameters_are_trained_once(recipe: Path, frames: Path) -> None:
+    task = SupervisedTask(load_configuration(SupervisedConfig, recipe), [frames], [frames])
+    grouped = [id(parameter) for group in task.parameter_groups() for parameter in group["params"]]
+    assert sorted(grouped) == sorted(id(parameter) for parameter in task.module.parameters())

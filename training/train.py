@@ -1,0 +1,8 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The same as `ssd-depth train`, for `accelerate launch training/train.py --config ... --out ...`."""
+
+import typer
+
+from ssd_core.command_line.train import train
+
+typer.run(train)
