@@ -76,7 +76,7 @@ class Settings:
     )
     rectified: str = _parameter(
         "auto",
-        "Whether images are rectified (P is used, else K and D); `auto`: if the image topic's name contains `rect`",
+        "Whether images are rectified (P is used, else K and D); `auto`: if the image topic's name has the word `rect` or `rectified`",
         choices=("auto", "true", "false"),
     )
     fx: float = _parameter(0.0, "Focal length in pixels where no usable CameraInfo arrives; 0: none", minimum=0.0)

@@ -16,7 +16,7 @@ POINT_CLOUD_TYPE = "sensor_msgs/msg/PointCloud2"
 _DEPTH_ENCODINGS = ("16uc1", "32fc1", "64fc1")
 _NOT_PICTURES = ("depth", "disparity", "inverse_depth", "confidence", "segmentation", "preview")
 _TRANSPORTS = ("compressed", "theora", "ffmpeg", "zstd")
-_IMAGE_WORDS = ("image", "raw", "rect", "color", "colour", "mono", "rgb", "compressed")
+_IMAGE_WORDS = ("image", "raw", "rect", "rectified", "color", "colour", "mono", "rgb", "compressed")
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class ImageTopic:
 
 def is_rectified_topic(topic: str) -> bool:
     """True if the last components of an image topic say that it is rectified."""
-    return any("rect" in component.lower().split("_") for component in _components(topic)[-2:])
+    return any(word in ("rect", "rectified") for component in _components(topic)[-2:] for word in component.lower().split("_"))
 
 
 def pair_cameras(images: Sequence[ImageTopic], camera_infos: Sequence[str]) -> list[CameraTopics]:

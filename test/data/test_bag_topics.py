@@ -88,6 +88,7 @@ def test_names_grow_until_they_differ() -> None:
 
 def test_rectified_is_said_by_the_topic() -> None:
     assert is_rectified_topic("/CAM_FRONT/image_rect_compressed") and is_rectified_topic("/cam/image_rect_color/compressed")
+    assert is_rectified_topic("/cam/image_rectified") and not is_rectified_topic("/cam/image_unrectified")
     assert not is_rectified_topic("/cam/image_raw") and not is_rectified_topic("/direct/left/image/compressed")
 
 
