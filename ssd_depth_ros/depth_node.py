@@ -101,8 +101,8 @@ class DepthNode(LifecycleNode):
             self._configure()
         except Exception as error:  # noqa: BLE001  an unreadable model must leave a node that can be configured again
             self._release()
-            self._failure = str(error) or type(error).__name__
-            self.get_logger().error(f"can't configure: {self._failure}")
+            self._failure = f"can't configure: {str(error) or type(error).__name__}"
+            self.get_logger().error(self._failure)
             return TransitionCallbackReturn.FAILURE
         self._failure, self._state = "", "inactive"
         return super().on_configure(state)
@@ -112,10 +112,17 @@ class DepthNode(LifecycleNode):
         result = super().on_activate(state)
         if self._worker is None or result != TransitionCallbackReturn.SUCCESS:
             return TransitionCallbackReturn.FAILURE
+        try:
+            for camera in self._cameras:
+                camera.stream.subscribe()
+        except Exception as error:  # noqa: BLE001  rclpy would swallow it and leave a node that is silently dead
+            self._pause()
+            super().on_deactivate(state)
+            self._failure = f"can't activate: {error}"
+            self.get_logger().error(self._failure)
+            return TransitionCallbackReturn.FAILURE
         self._worker.start()
-        for camera in self._cameras:
-            camera.stream.subscribe()
-        self._state = "active"
+        self._failure, self._state = "", "active"
         return result
 
     def on_deactivate(self, state: LifecycleState) -> TransitionCallbackReturn:
@@ -224,7 +231,8 @@ class DepthNode(LifecycleNode):
         return float(self.get_clock().now().nanoseconds) * 1e-9
 
     def _publish_diagnostics(self) -> None:
-        prefix, estimator = self.get_name(), self.estimator
+        # With the namespace: two robots' nodes, or two in one robot, would share one line of a diagnostics viewer.
+        prefix, estimator = self.get_fully_qualified_name().lstrip("/"), self.estimator
         statuses = [_model_status(f"{prefix}: model", estimator, self._state, self._failure)]
         if self._state == "active":
             statuses += [camera.health.status(prefix, camera.stream.topic) for camera in self._cameras]
@@ -233,18 +241,19 @@ class DepthNode(LifecycleNode):
 
 
 def _model_status(name: str, estimator: Estimator | None, state: str, failure: str) -> Status:
-    if estimator is None:
-        return Status(name, Level.ERROR if failure else Level.WARN, f"can't configure: {failure}" if failure else state, {"state": state})
-    values = {
-        "state": state,
-        "model": estimator.model_id,
-        "kind": estimator.kind,
-        "trained": estimator.is_trained,
-        "backend": estimator.backend,
-        "precision": estimator.precision,
-        "input size": f"{estimator.input_size[0]}x{estimator.input_size[1]}",
-    }
-    if not estimator.is_trained:
+    values: dict[str, Any] = {"state": state}
+    if estimator is not None:
+        values |= {
+            "model": estimator.model_id,
+            "kind": estimator.kind,
+            "trained": estimator.is_trained,
+            "backend": estimator.backend,
+            "precision": estimator.precision,
+            "input size": f"{estimator.input_size[0]}x{estimator.input_size[1]}",
+        }
+    if failure:
+        return Status(name, Level.ERROR, failure, values)
+    if estimator is not None and not estimator.is_trained:
         return Status(name, Level.WARN, "weights are UNTRAINED: depth is meaningless", values)
     return Status(name, Level.OK if state == "active" else Level.WARN, state, values)
 
@@ -260,7 +269,7 @@ class _RosLogHandler(logging.Handler):
         """Log one record at its level."""
         # rclpy remembers one severity for each calling line, so each level needs a line of its own.
         text = record.getMessage()
-        if "untrained" in text:
+        if "untrained" in str(record.msg):  # the sentence, not the name of a model in it
             return  # the node says so itself, in one loud line
         if record.levelno >= logging.ERROR:
             self._logger.error(text)
@@ -301,7 +310,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # A network that is being built can't be interrupted; waiting for it would look like a node that hangs.
         logging.shutdown()
         os._exit(0)
-    node.destroy_node()
     rclpy.try_shutdown()
     if failures:
         raise failures[0]
@@ -321,6 +329,8 @@ def _spin(node: DepthNode, stop: threading.Event, failures: list[BaseException])
         stop.set()
         executor.remove_node(node)
         executor.shutdown(timeout_sec=1.0)
+        # Here, so that the main thread's patience also covers the worker, which may be building a network.
+        node.destroy_node()
 
 
 if __name__ == "__main__":

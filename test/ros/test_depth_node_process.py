@@ -23,9 +23,10 @@ ROOT = Path(__file__).parents[2]
 class Process:
     """python -m ssd_depth_ros.depth_node; its output is read line by line."""
 
-    def __init__(self, *parameters: str) -> None:
+    def __init__(self, *parameters: str, code: str = "") -> None:
         arguments = [item for parameter in parameters for item in ("-p", parameter)]
-        command = [sys.executable, "-m", "ssd_depth_ros.depth_node", "--ros-args", *arguments]
+        program = ["-c", code] if code else ["-m", "ssd_depth_ros.depth_node"]
+        command = [sys.executable, *program, "--ros-args", *arguments]
         self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         self.lines: queue.Queue[str] = queue.Queue()
         self.output = ""
@@ -68,6 +69,22 @@ def test_interrupt_while_active() -> None:
         node.process.send_signal(signal.SIGINT)
     assert node.process.wait(15) == 0, node.output
     assert "Traceback" not in node.output
+
+
+WORKER_THAT_BUILDS_A_NETWORK = """
+import time
+from ssd_depth_ros import depth_node
+depth_node.SHUTDOWN_PATIENCE = 0.5
+depth_node.DepthWorker.stop = lambda _: time.sleep(60)
+depth_node.main()
+"""
+
+
+def test_interrupt_does_not_wait_for_a_network_that_is_being_built() -> None:
+    node = Process("backend:=torch", "model:=bundled", "input_size:=[56, 42]", code=WORKER_THAT_BUILDS_A_NETWORK)
+    node.wait_for_line("ssd_depth]: model ")
+    node.process.send_signal(signal.SIGINT)
+    assert node.process.wait(15) == 0, node.output
 
 
 def test_wrong_parameters_end_it_with_one_line() -> None:
