@@ -12,12 +12,13 @@ from typing import Any
 from rclpy.node import Node
 from sensor_msgs.msg import CameraInfo
 
+from ssd_core.data.bag_topics import is_rectified_topic
 from ssd_core.geometry.camera import CameraError, PinholeCamera
 from ssd_core.geometry.camera_info import DistortionError
-from ssd_depth_ros.health import CameraHealth
+from ssd_depth_ros.health import COMPLAINT_PERIOD, CameraHealth
 from ssd_depth_ros.messages import Size, camera_from_message, camera_info_key, stamp_ns
 from ssd_depth_ros.parameters import Settings
-from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, published_types
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, is_published
 
 CAMERA_INFO_PATIENCE = 1.0
 """Seconds that the first image waits for a CameraInfo: the two topics are discovered and delivered independently."""
@@ -50,7 +51,7 @@ class CameraStream:
         self._image_topic = settings.image_topic_of(name)
         self._info_topic = node.resolve_topic_name(settings.camera_info_topic_of(name))
         resolved = node.resolve_topic_name(self._image_topic)
-        self.is_rectified = settings.rectified == "true" or (settings.rectified == "auto" and "rect" in resolved)
+        self.is_rectified = settings.rectified == "true" or (settings.rectified == "auto" and is_rectified_topic(resolved))
         self._images: AdaptiveSubscription | None = None
         self._infos: AdaptiveSubscription | None = None
         self._lock = threading.Lock()
@@ -78,7 +79,7 @@ class CameraStream:
         if self._infos is None:
             return
         current = self._images.source if self._images else None
-        if current is not None and published_types(self._node, current.topic):
+        if current is not None and is_published(self._node, current):
             return
         source = find_image_source(self._node, self._image_topic, self._settings.transport)
         if source is None or source == current:
@@ -135,18 +136,20 @@ class CameraStream:
         return self._camera
 
     def _build_camera(self, info: CameraInfo | None, size: Size) -> tuple[PinholeCamera | None, tuple[str, str] | None]:
-        if info is None:
-            trouble = (
-                "no_camera_info",
-                f"no CameraInfo on {self._info_topic}: no point cloud; publish it, set camera_info_topic, or give fx, fy, cx, cy",
-            )
-        else:
+        cause, text = "no_camera_info", f"no CameraInfo on {self._info_topic}: no point cloud"
+        advice = "publish it, set camera_info_topic, or give fx, fy, cx, cy"
+        if info is not None:
             try:
                 return self._camera_from_info(info, size)
             except CameraError as error:
-                trouble = ("camera_info", f"{self._info_topic}: {error}; calibrate the camera or give fx, fy, cx, cy")
-        camera = self._camera_from_parameters(size)
-        return camera, None if camera is not None and info is None else trouble
+                cause, text, advice = "camera_info", f"{self._info_topic}: {error}", "calibrate the camera or give fx, fy, cx, cy"
+        if self._settings.fx <= 0:
+            return None, (cause, f"{text}; {advice}")
+        try:
+            camera = fitted(self._camera_of_parameters(size), size)
+        except CameraError as error:
+            return None, ("camera_parameters", f"parameters fx, fy, cx, cy, width, height: {error}")
+        return camera, None if info is None else (cause, f"{text}; the parameters fx, fy, cx, cy are used instead")
 
     def _camera_from_info(self, info: CameraInfo, size: Size) -> tuple[PinholeCamera, tuple[str, str] | None]:
         trouble = None
@@ -157,19 +160,10 @@ class CameraStream:
             trouble = ("distortion", f"{self._info_topic}: {error}; the lens is treated as free of distortion")
         return fitted(camera, size), trouble
 
-    def _camera_from_parameters(self, size: Size) -> PinholeCamera | None:
+    def _camera_of_parameters(self, size: Size) -> PinholeCamera:
         values = self._settings
-        if values.fx <= 0:
-            return None
         width, height = (values.width, values.height) if values.width else size
-        camera = PinholeCamera(
-            width, height, values.fx, values.fy or values.fx, values.cx or (width - 1) / 2, values.cy or (height - 1) / 2
-        )
-        try:
-            return fitted(camera, size)
-        except CameraError as error:
-            self._health.complain("camera_parameters", f"parameters width, height: {error}")
-            return None
+        return PinholeCamera(width, height, values.fx, values.fy or values.fx, values.cx or (width - 1) / 2, values.cy or (height - 1) / 2)
 
     def _awaits_info(self) -> bool:
         if self._info is not None or self._settings.fx > 0 or self._first_image is None:
@@ -195,7 +189,9 @@ class CameraStream:
             changed = self._info is not None
             self._info, self._info_key = message, key
         if changed:
-            self._node.get_logger().info(f"{self._info_topic}: the camera's intrinsics have changed")
+            # A lens that focuses, or two cameras on one topic, change them with every image.
+            text = f"{self._info_topic}: the camera's intrinsics have changed"
+            self._node.get_logger().info(text, throttle_duration_sec=COMPLAINT_PERIOD)
         self._wake()
 
 

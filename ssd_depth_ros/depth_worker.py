@@ -258,7 +258,7 @@ class DepthWorker:
         )
         try:
             resized = self._factory(settings, size)
-            resized.warm_up()
+            resized.warm_up(min(resized.max_batch, len(self._cameras)))
         except Exception as error:  # noqa: BLE001  the network that is running already is better than none
             camera.health.complain("input_size", f"the network can't be built for {size[0]}x{size[1]}: {error}")
             return

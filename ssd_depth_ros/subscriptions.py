@@ -38,16 +38,17 @@ def find_image_source(node: Node, topic: str, transport: str) -> Source | None:
     if transport == "raw":
         return Source(resolved, Image)
     for candidate in (resolved, _compressed_sibling(node, topic, resolved)):
-        offered = published_types(node, candidate)
-        for name, message_type in _TYPES.items():
-            if name in offered and (transport == "auto" or message_type is CompressedImage):
-                return Source(candidate, message_type)
+        for message_type in (Image, CompressedImage):
+            source = Source(candidate, message_type)
+            if (transport == "auto" or message_type is CompressedImage) and is_published(node, source):
+                return source
     return None
 
 
-def published_types(node: Node, resolved_topic: str) -> set[str]:
-    """Types that publishers offer on a topic now."""
-    return {endpoint.topic_type for endpoint in node.get_publishers_info_by_topic(resolved_topic)}
+def is_published(node: Node, source: Source) -> bool:
+    """Whether anybody publishes images of this very type on the topic now."""
+    endpoints = node.get_publishers_info_by_topic(source.topic)
+    return any(_TYPES.get(endpoint.topic_type) is source.message_type for endpoint in endpoints)
 
 
 def _compressed_sibling(node: Node, topic: str, resolved: str) -> str:

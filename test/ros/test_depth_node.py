@@ -2,7 +2,9 @@
 # ruff: noqa: E402  (rclpy may be missing: skipped before the imports that need it)
 """The depth node at rclpy level: a fake camera publishes, the node answers, a subscriber looks."""
 
+import logging
 import re
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,15 +13,18 @@ import pytest
 pytestmark = pytest.mark.ros
 pytest.importorskip("rclpy", reason="rclpy isn't installed (extra [ros], or a sourced ROS)")
 
+import rclpy
 from fake_estimator import FakeEstimator
 from node_bench import CAMERA, PICTURE, NodeBench, depth_of, points_of, stamp_of
 from rclpy.lifecycle import TransitionCallbackReturn
+from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import ReliabilityPolicy
 from ros_peers import FakeCamera, wait_until
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
+from ssd_depth_ros.depth_node import DepthNode, _RosLogHandler
 
 
 @pytest.fixture
@@ -79,6 +84,32 @@ def test_compressed_topic_without_a_telling_suffix(bench: NodeBench) -> None:
     camera.send_info(CAMERA)
     camera.send_compressed(encode_jpeg(PICTURE))
     depth.wait()
+
+
+def test_a_topic_that_comes_back_with_another_type_is_heard(bench: NodeBench) -> None:
+    bench.start()
+    camera = bench.camera(compressed=True)
+    (depth,) = bench.listen("/depth/image_raw")
+    camera.send_info(CAMERA)
+    camera.send_compressed(encode_jpeg(PICTURE))
+    depth.wait()
+    bench.peer.destroy_publisher(camera.images)
+    # Fast DDS knows one type for each topic and participant, so the new camera needs a context of its own.
+    other = rclpy.Context()
+    other.init()
+    with other:
+        peer = Node("other", context=other)
+        camera = FakeCamera(peer)
+        camera.wait_for_node()
+        camera.send_image(PICTURE, stamp=2.0)
+        assert stamp_of(depth.wait(2)[1]) == 2.0
+        peer.destroy_node()
+
+
+@pytest.mark.parametrize(("topic", "output"), [("/direct/image_raw", "image_raw"), ("/left/image_rectified", "image_rect")])
+def test_the_word_rect_tells_rectified_topics(bench: NodeBench, topic: str, output: str) -> None:
+    node = bench.start(image_topic=topic)
+    assert f"/depth/{output}" in {publisher.topic_name for publisher in node.publishers}
 
 
 def test_best_effort_publishers_are_heard(bench: NodeBench) -> None:
@@ -307,6 +338,40 @@ def test_lifecycle(bench: NodeBench) -> None:
     assert bench.estimator.closed
 
 
+def test_a_failing_activation_is_named_and_can_be_tried_again(bench: NodeBench, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = bench.create(lambda *_: bench.estimator, autostart=False)
+    (diagnostics,) = bench.listen("/diagnostics")
+    bench.spinner.call(node.trigger_configure)
+    with monkeypatch.context() as broken:
+        broken.setattr("ssd_depth_ros.camera_stream.CameraStream.subscribe", lambda _: 1 / 0)
+        assert bench.spinner.call(node.trigger_activate) == TransitionCallbackReturn.FAILURE
+    assert node.state == "inactive"
+
+    def told() -> bool:
+        status = diagnostics.messages[-1].status[0] if diagnostics.messages else None
+        return bool(status and status.level == b"\x02" and status.message == "can't activate: division by zero")
+
+    wait_until(told, "diagnostics name the cause")
+    assert bench.spinner.call(node.trigger_activate) == TransitionCallbackReturn.SUCCESS
+    bench.camera()
+
+
+def test_diagnostics_of_two_robots_have_different_names(bench: NodeBench) -> None:
+    bench.node = bench.spinner.add(DepthNode(lambda *_: FakeEstimator(), namespace="robot"))
+    (diagnostics,) = bench.listen("/diagnostics")
+    expected = ["robot/ssd_depth: model", "robot/ssd_depth: camera"]
+    wait_until(lambda: any([status.name for status in message.status] == expected for message in diagnostics.messages))
+
+
+def test_the_core_may_speak_of_a_model_called_untrained() -> None:
+    said: list[str] = []
+    logger = SimpleNamespace(warning=said.append)
+    handler = _RosLogHandler(SimpleNamespace(get_logger=lambda: SimpleNamespace(get_child=lambda _: logger)))
+    for text in ("model %s has random weights (untrained)", "can't write the cache of %s"):
+        handler.emit(logging.LogRecord("ssd_core", logging.WARNING, "", 0, text, ("untrained_b",), None))
+    assert said == ["can't write the cache of untrained_b"]
+
+
 def test_without_autostart_the_node_waits_to_be_told(bench: NodeBench) -> None:
     node = bench.create(lambda *_: FakeEstimator(), autostart=False)
     (diagnostics,) = bench.listen("/diagnostics")
@@ -349,6 +414,29 @@ def test_intrinsics_by_parameter(bench: NodeBench) -> None:
     assert info.wait()[0].k[0] == pytest.approx(50 * 56 / 64)
     np.testing.assert_allclose(points_of(cloud.wait()[0])[0, 0, 0], 5 * (0 - (64.5 / 2 - 0.5)) / 50, rtol=1e-6)
     assert not bench.health.errors
+
+
+def test_intrinsics_by_parameter_stand_in_for_an_unusable_camera_info(bench: NodeBench) -> None:
+    bench.start(fx=50.0)
+    camera = bench.camera()
+    (cloud,) = bench.listen("/depth/points")
+    camera.send_info(CAMERA, k=np.zeros(9))
+    wait_until(lambda: bench.node.cameras[0].stream._info)
+    camera.send_image(PICTURE)
+    np.testing.assert_allclose(points_of(cloud.wait()[0])[0, 0, 0], 5 * (0 - 31.5) / 50, rtol=1e-6)
+    (complaint,) = bench.complaints
+    assert "a focal length must be positive" in complaint and complaint.endswith("the parameters fx, fy, cx, cy are used instead")
+
+
+def test_parameters_of_another_aspect_are_named_with_every_image(bench: NodeBench) -> None:
+    bench.start(fx=50.0, width=64, height=64)
+    camera = bench.camera()
+    (depth,) = bench.listen("/depth/image_raw")
+    for index in range(2):
+        camera.send_image(PICTURE, stamp=float(index))
+        depth.wait(index + 1)
+    assert dict(bench.health.errors) == {"camera_parameters": 2}
+    assert "intrinsics of 64x64 don't fit images of 64x48" in bench.complaints[0]
 
 
 def test_network_is_rebuilt_once_for_the_aspect_of_the_images(bench: NodeBench) -> None:
