@@ -11,6 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import yaml
 from ament_index_python.packages import get_package_share_directory
 from launch.actions import DeclareLaunchArgument, OpaqueFunction, SetEnvironmentVariable
 from launch.conditions import IfCondition
@@ -21,6 +22,7 @@ from launch import LaunchDescription
 
 PACKAGE = "ssd_depth_ros"
 NODE = "ssd_depth"
+IMAGE = "/CAM_FRONT/image_rect_compressed"
 CONFIG = Path(get_package_share_directory(PACKAGE)) / "config"
 # Fast DDS has renamed its variable; newer versions complain about the old name.
 PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
@@ -34,8 +36,8 @@ def interpreter() -> str:
 
 # name, default, description; an argument left empty leaves the value of the parameter file.
 ARGUMENTS = (
-    ("image", "/CAM_FRONT/image_rect_compressed", "image topic, raw or compressed; {camera} stands for a name of `cameras`"),
-    ("camera_info", "/CAM_FRONT/camera_info", "CameraInfo topic"),
+    ("image", "", f"image topic, raw or compressed; {{camera}} stands for a name of `cameras`; if nothing names topics: {IMAGE}"),
+    ("camera_info", "", "CameraInfo topic; empty: camera_info beside the image topic"),
     ("cameras", "", "names of several cameras, separated by commas"),
     ("rectified", "", "whether images are rectified: auto, true or false"),
     ("fx", "", "focal length in pixels, where there is no CameraInfo"),
@@ -46,16 +48,31 @@ ARGUMENTS = (
     ("autostart", "true", "configure and activate at once; false: wait for a lifecycle manager"),
     ("use_sim_time", "false", "take the time from /clock"),
     ("log_level", "info", "debug, info, warn or error"),
-    ("python", interpreter(), "Python interpreter that has torch and this package, e.g. .venv/bin/python"),
+    ("python", "", "Python interpreter that has torch and this package, e.g. .venv/bin/python; empty: that of ros2, else python3"),
     ("rviz", "false", "also start rviz2"),
     ("fixed_frame", "base_link", "rviz's fixed frame; without /tf the camera's own frame, e.g. CAM_FRONT"),
 )
 TEXTS = {"image": "image_topic", "camera_info": "camera_info_topic", "rectified": "rectified", "model": "model", "backend": "backend"}
 
 
-def parameters(values: dict[str, str]) -> dict[str, object]:
-    """What the arguments say about the node's parameters."""
+def read_parameters(path: str) -> dict[str, object]:
+    """All that a parameter file sets, whichever node it names."""
+
+    def collect(content: object) -> dict[str, object]:
+        found: dict[str, object] = {}
+        for key, value in content.items() if isinstance(content, dict) else ():
+            found.update((value or {}) if key == "ros__parameters" else collect(value))
+        return found
+
+    return collect(yaml.safe_load(Path(path).read_text()))
+
+
+def parameters(values: dict[str, str], in_file: dict[str, object]) -> dict[str, object]:
+    """What the arguments say about the node's parameters, beside what the parameter file sets."""
     chosen: dict[str, object] = {name: values[argument] for argument, name in TEXTS.items() if values[argument]}
+    several = values["cameras"] or any(in_file.get("cameras") or ())
+    if not (several or chosen.get("image_topic") or in_file.get("image_topic")):
+        chosen["image_topic"] = IMAGE
     if values["cameras"]:
         chosen["cameras"] = [name.strip() for name in values["cameras"].split(",") if name.strip()]
     if values["fx"]:
@@ -81,12 +98,16 @@ def depth_node(context):
     """The node; arguments of this launch file come after the parameter file and win."""
     values = {name: LaunchConfiguration(name).perform(context) for name, _, _ in ARGUMENTS}
     namespace = "/" + values["namespace"].strip("/")
+    # For the player of nuscenes.launch.py too, which declares this argument before we do, so that a default of ours wouldn't count.
+    context.launch_configurations["python"] = values["python"] = values["python"] or interpreter()
     ros_arguments = ["--log-level", values["log_level"]]
+    in_file: dict[str, object] = {}
     if values["params_file"]:
         if not Path(values["params_file"]).is_file():
             raise FileNotFoundError(f"params_file:={values['params_file']}: no such file")
         ros_arguments += ["--params-file", values["params_file"]]
-    ros_arguments += ["--params-file", write_parameters(f"{namespace.rstrip('/')}/{NODE}", parameters(values))]
+        in_file = read_parameters(values["params_file"])
+    ros_arguments += ["--params-file", write_parameters(f"{namespace.rstrip('/')}/{NODE}", parameters(values, in_file))]
     return [
         Node(
             package=PACKAGE,

@@ -55,6 +55,7 @@ FORWARDED = (
     ("namespace", "", "namespace of the node; the topics stay absolute"),
     ("autostart", "true", "configure and activate at once"),
     ("log_level", "info", "debug, info, warn or error"),
+    ("python", "", "Python interpreter that has torch and this package; empty: that of ros2, else python3"),
     ("rviz", "false", "also start rviz2"),
     ("fixed_frame", "base_link", "rviz's fixed frame; without /tf a camera's own frame, e.g. CAM_FRONT"),
 )
@@ -67,7 +68,6 @@ ARGUMENTS = (
     ("rate", "1.0", "how many times faster than recorded"),
     ("loop", "false", "play again and again"),
     ("use_sim_time", "auto", "take the time from /clock; auto: with a bag"),
-    ("python", "", "Python interpreter that has torch and this package"),
 )
 
 
@@ -87,8 +87,6 @@ def describe(context):
         params_file=values["params_file"],
         use_sim_time=("true" if values["bag"] else "false") if values["use_sim_time"] == "auto" else values["use_sim_time"],
     )
-    if values["python"]:
-        arguments["python"] = values["python"]
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "depth.launch.py")), launch_arguments=arguments.items()
     )
@@ -96,7 +94,7 @@ def describe(context):
 
 
 def player(context):
-    """The player; after depth.launch.py, whose defaults and environment it shares."""
+    """The player; after depth.launch.py, which has settled the interpreter and the environment."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ("bag", "rate", "loop", "python")}
     arguments = [values["bag"], "--clock", "--rate", values["rate"], "--wait-for-subscribers", "60"]
     if values["loop"].lower() == "true":

@@ -83,7 +83,7 @@ def test_depth_launch_starts_an_active_node_with_the_arguments_as_parameters(nod
     assert wait_for_state(node, "/robot/ssd_depth", State.PRIMARY_STATE_ACTIVE)
     values = parameters(node, "/robot/ssd_depth", ["image_topic", "camera_info_topic", "autostart", "input_size", "preview_quality"])
     assert values[0].string_value == "/front/image"
-    assert values[1].string_value == "/CAM_FRONT/camera_info"
+    assert values[1].string_value == ""  # beside the image
     assert values[2].bool_value is True
     assert list(values[3].integer_array_value) == [56, 42]  # from the file
     assert values[4].integer_value == 71

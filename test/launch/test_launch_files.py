@@ -4,10 +4,13 @@
 import ast
 import json
 import re
+import runpy
 import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import MagicMock
 from xml.etree import ElementTree
 
 import pytest
@@ -18,6 +21,7 @@ from ssd_depth_ros.parameters import FIELDS, validate
 ROOT = Path(__file__).parents[2]
 LAUNCH_FILES = sorted((ROOT / "launch").glob("*.launch.py"))
 PARAMETERS = {field.name for field in FIELDS}
+LAUNCH_MODULES = ("launch", "launch.actions", "launch.conditions", "launch.substitutions", "launch_ros", "launch_ros.actions")
 SCHEMES = ("nuscenes_to_ros2bag", "scepter914", "chris7462", "clynamen")
 
 
@@ -73,6 +77,56 @@ def test_the_texts_of_depth_launch_are_parameters_of_the_node():
     texts = constants(ROOT / "launch" / "depth.launch.py")["TEXTS"]
     assert set(texts.values()) <= PARAMETERS
     assert set(texts) <= argument_names(ROOT / "launch" / "depth.launch.py")
+
+
+@pytest.fixture
+def depth_launch(monkeypatch):
+    """What depth.launch.py defines, with dummies for the launch packages."""
+    for name in (*LAUNCH_MODULES, "ament_index_python", "ament_index_python.packages"):
+        monkeypatch.setitem(sys.modules, name, MagicMock())
+    sys.modules["ament_index_python.packages"].get_package_share_directory = lambda _: str(ROOT)
+    return SimpleNamespace(**runpy.run_path(str(ROOT / "launch" / "depth.launch.py")))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "file", "image", "info", "cameras"),
+    [
+        ({}, "", "/CAM_FRONT/image_rect_compressed", "/CAM_FRONT/camera_info", ()),
+        ({"image": "/front/image"}, "", "/front/image", "/front/camera_info", ()),
+        ({}, "image_topic: '/mine/image'", "/mine/image", "/mine/camera_info", ()),
+        ({"image": "/front/image"}, "image_topic: '/mine/image'", "/front/image", "/front/camera_info", ()),
+        ({}, "cameras: ['a', 'b']", "/a/image_rect_compressed", "/a/camera_info", ("a", "b")),
+        ({"cameras": "a, b"}, "cameras: ['']", "/a/image_rect_compressed", "/a/camera_info", ("a", "b")),
+    ],
+)
+def test_topics_of_arguments_and_parameter_file(depth_launch, tmp_path, arguments, file, image, info, cameras):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"robot:\n  ssd_depth:\n    ros__parameters:\n      {file}\n")
+    values = {name: default for name, default, _ in depth_launch.ARGUMENTS} | arguments
+    in_file = depth_launch.read_parameters(str(path))
+    chosen = depth_launch.parameters(values, in_file)
+    settings = validate({name: value for name, value in (in_file | chosen).items() if name in PARAMETERS})
+    assert settings.cameras == cameras
+    camera = cameras[0] if cameras else ""
+    assert (settings.image_topic_of(camera), settings.camera_info_topic_of(camera)) == (image, info)
+
+
+def test_the_shipped_parameter_file_leaves_the_topics_open(depth_launch):
+    in_file = depth_launch.read_parameters(str(ROOT / "config" / "depth.yaml"))
+    values = {name: default for name, default, _ in depth_launch.ARGUMENTS}
+    assert depth_launch.parameters(values, in_file)["image_topic"] == "/CAM_FRONT/image_rect_compressed"
+
+
+def test_the_interpreter_is_settled_for_the_player_too(depth_launch):
+    context = SimpleNamespace(launch_configurations={name: default for name, default, _ in depth_launch.ARGUMENTS})
+    sys.modules["launch.substitutions"].LaunchConfiguration = lambda name: SimpleNamespace(
+        perform=lambda at: at.launch_configurations[name]
+    )
+    depth_launch.depth_node.__globals__["LaunchConfiguration"] = sys.modules["launch.substitutions"].LaunchConfiguration
+    depth_launch.depth_node.__globals__["write_parameters"] = lambda *_: "parameters.yaml"
+    context.launch_configurations["params_file"] = ""
+    depth_launch.depth_node(context)
+    assert context.launch_configurations["python"] == depth_launch.interpreter() != ""
 
 
 @pytest.mark.parametrize("name", SCHEMES)
