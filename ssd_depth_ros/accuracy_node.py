@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
@@ -29,7 +27,7 @@ from ssd_core.evaluation.live import LiveAccuracy, LiveDepth, LiveScan
 from ssd_core.geometry.camera import CameraError
 from ssd_core.geometry.pose import Matrix
 from ssd_depth_ros.health import Level, Status
-from ssd_depth_ros.messages import camera_from_message, diagnostic_message, stamp_ns
+from ssd_depth_ros.messages import camera_from_message, depth_values, diagnostic_message, stamp_ns
 from ssd_depth_ros.process import stop_signal
 from ssd_depth_ros.raw_topics import UnknownMessageTypeError, message_class, subscribe_raw
 
@@ -173,25 +171,6 @@ class AccuracyNode(Node):
             "rmse": f"{figures['rmse']:.3f}",
         }
         return Status(title, Level.OK, text, {**values, "d1": f"{figures['d1']:.4f}", **troubles})
-
-
-def depth_values(message: Image) -> npt.NDArray[np.float32]:
-    """Metres (H, W) of a 32FC1 or 16UC1 (millimetres, 0 unknown becomes NaN) depth image; raises ValueError for anything else."""
-    kinds = {"32FC1": "f4", "16UC1": "u2"}
-    if message.encoding not in kinds:
-        raise ValueError(f"depth of encoding {message.encoding!r}; 32FC1 or 16UC1 is expected")
-    kind = np.dtype((">" if message.is_bigendian else "<") + kinds[message.encoding])
-    row = message.width * kind.itemsize
-    data = np.frombuffer(message.data, dtype=np.uint8)
-    if message.step < row or len(data) < message.height * message.step:
-        raise ValueError(
-            f"a depth image of {message.width}x{message.height} with rows of {message.step} and {len(data)} bytes in all is too short"
-        )
-    rows = np.ascontiguousarray(data[: message.height * message.step].reshape(message.height, message.step)[:, :row])
-    values = rows.view(kind).astype(np.float32)
-    if message.encoding == "16UC1":
-        values = np.where(values == 0, np.nan, values / 1000).astype(np.float32)
-    return values
 
 
 def _lookup(tree: TransformTree, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int) -> Matrix | None:

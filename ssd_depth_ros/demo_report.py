@@ -17,11 +17,13 @@ from rich.table import Table
 from ssd_core.data.bag import BagReader, header_stamp
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.frame import Frame
+from ssd_core.data.point_cloud_message import point_cloud_xyz
 from ssd_core.evaluation.metrics import DepthMetrics, depth_metrics, mean_metrics
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.resize import resize_depth
 from ssd_depth_ros.demo_pictures import Pictures
 from ssd_depth_ros.demo_plan import DemoPlan
+from ssd_depth_ros.messages import depth_values
 
 DEPTH_CAP = 80.0
 """Metres up to which lidar counts as truth; the usual cap outdoors."""
@@ -128,25 +130,13 @@ def read_answers(bag: BagReader, outputs: Outputs, frame_ids: Mapping[str, str],
             continue
         key = camera, header_stamp(message)
         found = parts.setdefault(key, {})
-        found[role] = depth_values(message) if role == "depth" else cloud_points(message)
+        found[role] = depth_values(message) if role == "depth" else point_cloud_xyz(message)
         if len(found) == len({"depth", "cloud"} & outputs[camera].keys()):
             del parts[key]
             yield Answer(*key, found["depth"], found.get("cloud"))
     for key, found in parts.items():
         if "depth" in found:
             yield Answer(*key, found["depth"], None)
-
-
-def depth_values(message: Any) -> Depth:
-    """A 32FC1 image message as (H, W)."""
-    rows = np.frombuffer(message.data, dtype=">f4" if message.is_bigendian else "<f4").reshape(message.height, message.step // 4)
-    return np.array(rows[:, : message.width], dtype=np.float32)
-
-
-def cloud_points(message: Any) -> Depth:
-    """The finite points (N, 3) of the node's own clouds (x y z rgb, float32)."""
-    points = np.frombuffer(message.data, dtype="<f4").reshape(-1, message.point_step // 4)[:, :3]
-    return np.array(points[np.isfinite(points[:, 2])], dtype=np.float32)
 
 
 def lidar_metrics(depth: Depth, lidar: SparseDepth, frame: Frame) -> DepthMetrics | None:

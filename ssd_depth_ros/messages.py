@@ -196,6 +196,28 @@ class CloudMessage:
         self.points: npt.NDArray[np.float32] = np.frombuffer(self.message.data, dtype="<f4").reshape(rows, columns, 4)
 
 
+def depth_values(message: Image) -> npt.NDArray[np.float32]:
+    """Metres (H, W) of a 32FC1 or 16UC1 (millimetres, 0 unknown becomes NaN) depth image, also as rosbags reads it.
+
+    Raises ValueError for anything else.
+    """
+    kinds = {"32FC1": "f4", "16UC1": "u2"}
+    if message.encoding not in kinds:
+        raise ValueError(f"depth of encoding {message.encoding!r}; 32FC1 or 16UC1 is expected")
+    kind = np.dtype((">" if message.is_bigendian else "<") + kinds[message.encoding])
+    row = message.width * kind.itemsize
+    data = np.frombuffer(message.data, dtype=np.uint8)
+    if message.step < row or len(data) < message.height * message.step:
+        raise ValueError(
+            f"a depth image of {message.width}x{message.height} with rows of {message.step} and {len(data)} bytes in all is too short"
+        )
+    rows = np.ascontiguousarray(data[: message.height * message.step].reshape(message.height, message.step)[:, :row])
+    values = rows.view(kind).astype(np.float32)
+    if message.encoding == "16UC1":
+        values = np.where(values == 0, np.nan, values / MILLIMETRES_PER_METRE).astype(np.float32)
+    return values
+
+
 def rgb_message(header: Header, pixels: Pixels) -> Image:
     """An rgb8 Image of pixels (H, W, 3)."""
     image = ImageMessage(pixels.shape[1], pixels.shape[0], "rgb8", np.uint8, channels=3)

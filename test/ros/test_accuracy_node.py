@@ -22,7 +22,7 @@ from ssd_core.data.writers.bag import BagWriter
 from ssd_core.data.writers.messages import transforms_message
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_depth_ros import accuracy_node
-from ssd_depth_ros.accuracy_node import AccuracyNode, RecentTransforms, depth_values
+from ssd_depth_ros.accuracy_node import AccuracyNode, RecentTransforms
 
 CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
 BACK = np.array([[0, 0, 1, 1.0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=float)  # camera 1 m in front of the lidar
@@ -81,17 +81,6 @@ def test_depth_against_a_wall(spinner: Any, bag: Any, monkeypatch: pytest.Monkey
 def test_a_bag_that_is_not_there(ros_context: None, tmp_path: Any) -> None:
     with pytest.raises((ValueError, OSError), match=r"nothing\.mcap"):
         AccuracyNode(parameter_overrides=[Parameter("bag", value=str(tmp_path / "nothing.mcap"))])
-
-
-def test_depth_encodings() -> None:
-    header = FakeCamera.header(None, 1.0)  # type: ignore[arg-type]
-    rows = np.array([[1500, 0, 7], [65535, 250, 7]], dtype=">u2")
-    image = Image(header=header, height=2, width=2, encoding="16UC1", step=6, is_bigendian=1, data=array.array("B", rows.tobytes()))
-    np.testing.assert_allclose(depth_values(image), [[1.5, np.nan], [65.535, 0.25]], rtol=1e-6)
-    with pytest.raises(ValueError, match="too short"):
-        depth_values(Image(height=2, width=2, encoding="32FC1", step=8, data=array.array("B", bytes(15))))
-    with pytest.raises(ValueError, match="mono8"):
-        depth_values(Image(height=2, width=2, encoding="mono8", step=2, data=array.array("B", bytes(4))))
 
 
 def transform(stamp: float, x: float, parent: str = "odom", child: str = "base_link") -> Any:

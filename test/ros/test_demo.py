@@ -22,7 +22,7 @@ from ssd_core.images.codec import read_image
 from ssd_depth_ros.demo import sample_bags
 from ssd_depth_ros.demo_pictures import Pictures, view_from_above
 from ssd_depth_ros.demo_plan import plan_run, run_names
-from ssd_depth_ros.demo_report import DEPTH_CAP, RunReport, cloud_points, depth_values, latency_percentiles, lidar_metrics, markdown
+from ssd_depth_ros.demo_report import DEPTH_CAP, RunReport, latency_percentiles, lidar_metrics, markdown
 
 pytestmark = pytest.mark.ros
 
@@ -167,15 +167,6 @@ def test_depth_is_compared_where_lidar_fell():
     lidar = SparseDepth(np.array([3, 35], np.int32), np.array([5, 5], np.int32), np.array([8.0, 40.0], np.float32))
     metrics = lidar_metrics(depth, lidar, frame)
     assert metrics["abs_rel"] == pytest.approx((2 / 8 + (DEPTH_CAP - 40) / 40) / 2)
-
-
-def test_messages_become_arrays():
-    from ssd_core.data.writers.messages import image_message, point_cloud_message
-
-    depth = np.arange(6, dtype=np.float32).reshape(2, 3)
-    assert np.array_equal(depth_values(image_message(depth, "32FC1", 5, "CAM")), depth)
-    points = np.array([[[1, 2, 3, 0], [np.nan, np.nan, np.nan, 0]]], dtype=np.float32)
-    assert cloud_points(point_cloud_message(points, ("x", "y", "z", "rgb"), 5, "CAM")).tolist() == [[1, 2, 3]]
 
 
 def test_points_are_drawn_where_they_are():

@@ -118,6 +118,21 @@ def test_depth_in_millimetres_is_zero_where_it_cannot_be_said() -> None:
     np.testing.assert_array_equal(np.frombuffer(message.data, "<u2").reshape(3, 4), [[0, 100, 5432, 65400], [0, 0, 0, 0], [0, 0, 0, 0]])
 
 
+def test_depth_messages_become_metres_again() -> None:
+    message = messages.DepthMessage(4, 3, "32FC1").fill(HEADER, DEPTH, 0.1, 80.0)
+    np.testing.assert_array_equal(messages.depth_values(message).ravel()[:4], np.array([-np.inf, 0.1, 5.4321, 65.4], np.float32))
+
+
+def test_depth_images_become_metres() -> None:
+    rows = np.array([[1500, 0, 7], [65535, 250, 7]], dtype=">u2")
+    image = Image(header=HEADER, height=2, width=2, encoding="16UC1", step=6, is_bigendian=1, data=array.array("B", rows.tobytes()))
+    np.testing.assert_allclose(messages.depth_values(image), [[1.5, np.nan], [65.535, 0.25]], rtol=1e-6)
+    with pytest.raises(ValueError, match="too short"):
+        messages.depth_values(Image(height=2, width=2, encoding="32FC1", step=8, data=array.array("B", bytes(15))))
+    with pytest.raises(ValueError, match="mono8"):
+        messages.depth_values(Image(height=2, width=2, encoding="mono8", step=2, data=array.array("B", bytes(4))))
+
+
 def test_a_refilled_message_carries_the_new_values_only() -> None:
     depth_message = messages.DepthMessage(4, 3, "32FC1")
     depth_message.fill(HEADER, DEPTH, 0.1, 80.0)
