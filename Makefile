@@ -47,7 +47,7 @@ apt-packages:
 	else echo "Rendering needs EGL. Fix: sudo apt-get install $(APT_PACKAGES)   (everything else works without)"; fi
 
 demo: $(STAMP)
-	$(BIN)/python -m ssd_depth_ros.demo --out $(OUT) --model $(MODEL) $(if $(BAG),--bag "$(BAG)")
+	$(BIN)/python -m ssd_depth_ros.demo --out "$(OUT)" --model "$(MODEL)" $(if $(BAG),--bag "$(BAG)")
 
 test: $(STAMP)
 	$(BIN)/python -m pytest
