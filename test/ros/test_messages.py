@@ -152,6 +152,7 @@ def test_diagnostic_levels_are_bytes() -> None:
     assert (message.status[0].level, message.status[0].values[0].value, message.status[0].hardware_id) == (b"\x03", "3", "model")
 
 
+@pytest.mark.ros_installation
 def test_cloud_reads_like_sensor_msgs_py() -> None:
     point_cloud2 = pytest.importorskip("sensor_msgs_py.point_cloud2", reason="sensor_msgs_py is only there where ROS is installed")
     cloud = messages.CloudMessage(2, 3)
