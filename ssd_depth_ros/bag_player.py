@@ -249,19 +249,22 @@ class BagPlayer(Node):
     def _wait_for_partners(self) -> None:
         """Wait for publishers of the outputs, then for subscribers of what the node needs."""
         options = self._options
-        patience = max(options.subscribers_timeout or 0, options.output_timeout)
+        publishers_patience = max(options.subscribers_timeout or 0, options.output_timeout)
         for answers in self.answers:
-            self._answer_subscriptions.append(self._subscribe(answers, time.monotonic() + patience))
-        if options.subscribers_timeout is None:
-            return
+            self._answer_subscriptions.append(self._subscribe(answers, time.monotonic() + publishers_patience))
+        patience = options.subscribers_timeout or options.output_timeout
+        answered = {answers.input for answers in self.answers}
         wanted = self._topics_of(*IMAGE_TYPES, CAMERA_INFO_TYPE) or list(self._publishers_by_topic)
+        if options.subscribers_timeout is None:
+            # An image that nobody hears yet can't be answered.
+            wanted = [topic for topic in wanted if self._published(topic) in answered]
         lonely = self._wait(
             lambda: [self._published(topic) for topic in wanted if not self._publishers_by_topic[topic].get_subscription_count()],
-            time.monotonic() + options.subscribers_timeout,
+            time.monotonic() + patience,
         )
         if lonely and not self._stopped.is_set():
-            problem = f"nobody subscribed to {', '.join(lonely)} within {options.subscribers_timeout:g} s"
-            if set(lonely) & {answers.input for answers in self.answers}:
+            problem = f"nobody subscribed to {', '.join(lonely)} within {patience:g} s"
+            if set(lonely) & answered:
                 raise PlaybackError(f"{problem}: is the node running and active, and do the topic names agree?")
             self.get_logger().warning(f"{problem}; playing all the same")
 
@@ -380,7 +383,7 @@ def _parser() -> argparse.ArgumentParser:
         "--wait-for-subscribers",
         type=_positive,
         metavar="SECONDS",
-        help="wait at most this long until every image and CameraInfo topic has a subscriber",
+        help="wait at most this long until every image and CameraInfo topic has a subscriber (images with outputs to wait for: always)",
     )
     parser.add_argument(
         "--wait-for-output",

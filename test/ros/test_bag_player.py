@@ -143,6 +143,18 @@ def test_waits_for_each_answer_however_slow(node, tmp_path):
     assert len(output["latency_ms"]) == 4 and min(output["latency_ms"]) > 0
 
 
+def test_an_image_to_be_answered_waits_for_somebody_who_hears_it(node, tmp_path):
+    bag = write_bag(tmp_path / "bag", count=2)
+    answers = node.create_publisher(Image, "/answer", 5)
+    process = start("bag_player", bag, "--wait-for-output", "/answer", "--report", tmp_path / "report.json")
+    # The player is ready and nobody has subscribed to its images yet.
+    assert spin_until(node.spinner, lambda: answers.get_subscription_count() and node.count_publishers(IMAGE_TOPIC))
+    node.create_subscription(CompressedImage, IMAGE_TOPIC, lambda image: answers.publish(Image(header=image.header)), 1)
+    said = finish(node, process)
+    assert process.returncode == 0, said
+    assert json.loads((tmp_path / "report.json").read_text())["outputs"]["/answer"]["answered"] == 2
+
+
 def test_missing_answers_are_named_and_end_the_playing(node, tmp_path):
     bag = write_bag(tmp_path / "bag", count=6)
     publisher = node.create_publisher(Image, "/answer", 5)
