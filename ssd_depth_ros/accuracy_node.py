@@ -44,7 +44,7 @@ _PARAMETERS: dict[str, tuple[Any, str]] = {
     "lidar_topic": ("/LIDAR_TOP", "PointCloud2 to compare with"),
     "bag": ("", "Take transforms from this recording instead of /tf and /tf_static"),
     "cap": (80.0, "Farther lidar points don't count, metres"),
-    "min_depth": (0.1, "Nearer lidar points don't count, metres"),
+    "min_depth": (1.0, "Nearer lidar points don't count, metres: they are the vehicle itself"),
     "max_gap": (0.1, "Seconds that image and scan may lie apart"),
 }
 

@@ -49,7 +49,7 @@ class LiveAccuracy:
     """
 
     def __init__(
-        self, motion: MotionLookup, cap: float = 80.0, min_depth: float = 0.1, max_gap_ns: int = 100_000_000, window: int = 200
+        self, motion: MotionLookup, cap: float = 80.0, min_depth: float = 1.0, max_gap_ns: int = 100_000_000, window: int = 200
     ) -> None:
         """max_gap_ns: how far apart image and scan may be."""
         self._motion, self._cap, self._min_depth, self._max_gap_ns, self._window = motion, cap, min_depth, max_gap_ns, window
