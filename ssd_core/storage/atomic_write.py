@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -19,14 +19,12 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
     Parent folders are made. Raises OSError (naming the path) where the folder can't be written.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent)
-    temporary = Path(name)
+    temporary = _beside(path, "part")
     try:
-        with os.fdopen(descriptor, "wb") as file:
+        with temporary.open("xb") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
-        temporary.chmod(0o666 & ~_umask())
         temporary.replace(path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)
@@ -43,14 +41,18 @@ def atomic_directory(path: Path) -> Iterator[Path]:
     An existing folder at `path` is replaced only then.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".part", dir=path.parent))
+    temporary = _beside(path, "part")
+    temporary.mkdir()
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())
         if path.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
-            path.replace(old / path.name)
-            temporary.replace(path)
+            old = _beside(path, "old")
+            path.replace(old)
+            try:
+                temporary.replace(path)
+            except OSError:
+                old.replace(path)
+                raise
             shutil.rmtree(old)
         else:
             temporary.replace(path)
@@ -65,8 +67,7 @@ def atomic_write_text(path: Path, text: str) -> None:
         file.write(text.encode())
 
 
-def _umask() -> int:
-    # The mask can only be read by setting it; mkstemp's 0600 would otherwise hide results from the group.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _beside(path: Path, purpose: str) -> Path:
+    # tempfile would keep results from the group, and the mask that says what the group may do can only be read by setting it, which
+    # writers in several threads mustn't.
+    return path.with_name(f".{path.name}.{secrets.token_hex(8)}.{purpose}")

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
@@ -67,6 +68,38 @@ def test_a_failed_folder_leaves_the_old_folder(tmp_path: Path) -> None:
         raise RuntimeError
     assert [path.name for path in target.iterdir()] == ["two"]
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_results_have_the_permissions_of_plain_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    previous = os.umask(0o027)
+    try:
+        with monkeypatch.context() as patch:
+            # A mask that one thread takes away for a moment would be lost for good when two do so at once.
+            patch.delattr(os, "umask")
+            atomic_write_text(tmp_path / "file", "x")
+            with atomic_directory(tmp_path / "folder"):
+                pass
+    finally:
+        os.umask(previous)
+    assert (tmp_path / "file").stat().st_mode & 0o777 == 0o640
+    assert (tmp_path / "folder").stat().st_mode & 0o777 == 0o750
+
+
+def test_a_folder_that_cannot_be_replaced_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    target = tmp_path / "folder"
+    with atomic_directory(target) as folder:
+        (folder / "one").touch()
+    replace = Path.replace
+
+    def fail_for_the_new_one(path: Path, destination: Path) -> Path:
+        if path.name.endswith(".part"):
+            raise OSError("no")
+        return replace(path, destination)
+
+    monkeypatch.setattr(Path, "replace", fail_for_the_new_one)
+    with pytest.raises(OSError, match="no"), atomic_directory(target):
+        pass
+    assert list(tmp_path.rglob("*")) == [target, target / "one"]
 
 
 def test_a_half_written_last_line_is_ignored_and_then_replaced(tmp_path: Path) -> None:
