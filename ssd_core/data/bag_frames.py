@@ -14,6 +14,7 @@ import numpy.typing as npt
 from ssd_core.data.bag import BagError, BagMessage, BagReader, raw_header_stamp
 from ssd_core.data.bag_topics import IMAGE_TYPE, CameraTopics
 from ssd_core.data.ego_motion import Fix, is_static, speed_between
+from ssd_core.data.errors import OncePerCause
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, linked
 from ssd_core.data.intrinsics import CameraForSize, fit_camera
 from ssd_core.data.point_cloud_message import PointCloudError, point_cloud_xyz
@@ -44,6 +45,13 @@ class _Place(NamedTuple):
     frame_id: str
 
 
+class _Calibration(NamedTuple):
+    """What a camera's intrinsics are from a time on."""
+
+    stamp_ns: int
+    camera: PinholeCamera | None
+
+
 class _Scan(NamedTuple):
     """One lidar message: header stamp, bag time."""
 
@@ -57,7 +65,8 @@ class BagFrames:
     cameras: names to use, None for all that `BagReader.find_cameras` finds. intrinsics: for cameras without (usable) CameraInfo.
     with_poses: also read all transforms. max_lidar_age_ns: how far from the image's stamp a scan may be taken. min_lidar_depth: metres;
     what a scan shows nearer to a camera is, on road vehicles, the vehicle itself (nuscenes-devkit has the same limit).
-    Frames come in the order of the recording; stamps are those of the headers (bag time only where a driver left them zero).
+    Frames come in the order of the recording; stamps are those of the headers (bag time only where a driver left them zero). Where a
+    CameraInfo changes in mid-recording, each frame has the one of its time.
     Raises BagError for a bag without images and for an unknown camera name.
     """
 
@@ -72,13 +81,13 @@ class BagFrames:
     ) -> None:
         self._bag = BagReader(path)
         self.warnings = self._bag.warnings
+        self._once = OncePerCause(self.warnings)
         self._intrinsics = intrinsics
         self._max_lidar_age_ns = max_lidar_age_ns
         self._min_lidar_depth = min_lidar_depth
         try:
             self.cameras = _choose_cameras(self._bag, cameras)
             self._tree = read_transforms(self._bag) if with_poses else TransformTree()
-            self._models = {camera.name: self._camera_model(camera) for camera in self.cameras}
             self._entries: dict[str, _Entry] = {}
             self._frames = self._read_frames()
         except BaseException:
@@ -144,20 +153,24 @@ class BagFrames:
         motion = self._tree.lookup_between(optical_frame, frame.stamp_ns, lidar_frame, scan.stamp_ns)
         if motion is None:
             motion = self._tree.lookup(optical_frame, lidar_frame, frame.stamp_ns)
+            if motion is None:
+                self._once.tell(
+                    f"mounting {optical_frame}",
+                    f"no transform from {lidar_frame} to {optical_frame}; {frame.camera_name} has no lidar depth",
+                )
+            else:
+                self._once.tell(
+                    "motion",
+                    f"{frame.frame_id}: no odometry at the time of image or scan; the motion between both is ignored in such frames",
+                )
         return None if motion is None else project_lidar(transform_points(motion, points), frame.camera, self._min_lidar_depth)
 
     def close(self) -> None:
         """Close the bag."""
         self._bag.close()
 
-    def _camera_model(self, camera: CameraTopics) -> PinholeCamera | None:
-        first = next(self._bag.messages([camera.image_topic]), None)
-        content = None if first is None else self._bag.deserialise(first)
-        try:
-            size = None if content is None or first is None else _image_size(first.message_type, content)
-        except ImageDecodeError:
-            size = None  # a damaged first image; CameraInfo's size stands
-        info = self._bag.first_message(camera.camera_info_topic) if camera.camera_info_topic else None
+    def _camera_model(self, camera: CameraTopics, info: Any | None, size: tuple[int, int] | None) -> PinholeCamera | None:
+        """The intrinsics that a CameraInfo (None: there is none) gives to images of a size (None: unknown, the CameraInfo's stands)."""
         try:
             model = None if info is None else self._from_info(info, camera)
             if model is None and self._intrinsics is not None and size is not None:
@@ -166,6 +179,25 @@ class BagFrames:
         except CameraError as error:
             self.warnings.append(f"{camera.name}: {error}; its intrinsics are unknown")
             return None
+
+    def _first_size(self, camera: CameraTopics) -> tuple[int, int] | None:
+        """Width and height of a camera's first image; None if that is damaged."""
+        first = next(self._bag.messages([camera.image_topic]), None)
+        content = None if first is None else self._bag.deserialise(first)
+        try:
+            return None if content is None or first is None else _image_size(first.message_type, content)
+        except ImageDecodeError:
+            return None
+
+    def _calibrations(self, camera: CameraTopics, infos: list[BagMessage]) -> list[_Calibration]:
+        """At least one, in order of time; infos: the camera's CameraInfo messages, each unlike the one before."""
+        size = self._first_size(camera)
+        models: dict[bytes, PinholeCamera | None] = {}
+        for info in infos:
+            if _calibration_bytes(info) not in models:
+                models[_calibration_bytes(info)] = self._camera_model(camera, self._bag.deserialise(info), size)
+        found = [_Calibration(_stamp(info), models[_calibration_bytes(info)]) for info in infos]
+        return sorted(found, key=lambda one: one.stamp_ns) or [_Calibration(0, self._camera_model(camera, None, size))]
 
     def _from_info(self, info: Any, camera: CameraTopics) -> PinholeCamera | None:
         roi = info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height
@@ -187,8 +219,14 @@ class BagFrames:
         noted = self._bag.custom_data
         condition = next((noted[key] for key in _CONDITION_KEYS if key in noted), UNKNOWN_CONDITION)
         places: dict[str, list[_Place]] = {camera.name: [] for camera in self.cameras}
+        infos: dict[str, list[BagMessage]] = {camera.camera_info_topic: [] for camera in self.cameras if camera.camera_info_topic}
         rank, previous_time = 0, -1
-        for message in self._bag.messages(list(by_topic)):
+        for message in self._bag.messages([*by_topic, *infos]):
+            if message.topic in infos:
+                of_topic = infos[message.topic]
+                if not of_topic or _calibration_bytes(of_topic[-1]) != _calibration_bytes(message):
+                    of_topic.append(message)
+                continue
             camera = by_topic[message.topic]
             rank = rank + 1 if message.bag_time_ns == previous_time else 0
             previous_time = message.bag_time_ns
@@ -196,15 +234,19 @@ class BagFrames:
             frame_id = _unique(f"{camera.name}/{stamp}", self._entries)
             self._entries[frame_id] = _Entry(message.topic, message.bag_time_ns, rank)
             places[camera.name].append(_Place(stamp, frame_id))
-        frames = {frame.frame_id: frame for camera in self.cameras for frame in self._track(camera, places.pop(camera.name), condition)}
+        frames: dict[str, Frame] = {}
+        for camera in self.cameras:
+            calibrations = self._calibrations(camera, infos.pop(camera.camera_info_topic or "", []))
+            frames |= {frame.frame_id: frame for frame in self._track(camera, places.pop(camera.name), calibrations, condition)}
         return [frames[frame_id] for frame_id in self._entries]
 
-    def _track(self, camera: CameraTopics, places: list[_Place], condition: str) -> Iterator[Frame]:
+    def _track(self, camera: CameraTopics, places: list[_Place], calibrations: list[_Calibration], condition: str) -> Iterator[Frame]:
         """One camera's frames in order of their stamps, linked, with speeds from neighbouring positions."""
         places.sort(key=lambda place: place.stamp_ns)
         poses = [self._world_from_camera(camera, place.stamp_ns) for place in places]
         links = linked([place.frame_id for place in places])
         sequence = self._bag.path.stem
+        valid_from = [calibration.stamp_ns for calibration in calibrations]
         for index, (place, pose, (previous_id, next_id)) in enumerate(zip(places, poses, links, strict=True)):
             around = slice(max(0, index - 1), index + 2)
             speed = speed_between([_fix(*neighbour) for neighbour in zip(places[around], poses[around], strict=True)])
@@ -213,7 +255,7 @@ class BagFrames:
                 sequence=sequence,
                 camera_name=camera.name,
                 stamp_ns=place.stamp_ns,
-                camera=self._models[camera.name],
+                camera=calibrations[max(0, bisect.bisect_right(valid_from, place.stamp_ns) - 1)].camera,
                 world_from_camera=pose,
                 speed_mps=speed,
                 is_static=is_static(speed),
@@ -238,11 +280,12 @@ class BagFrames:
         if self._newest_scan is None or self._newest_scan[0] != nearest:
             content = None
             for message in self._bag.messages([self._lidar_topic], nearest.bag_time_ns, nearest.bag_time_ns + 1):
-                content = self._bag.deserialise(message)
+                if _stamp(message) == nearest.stamp_ns:
+                    content = self._bag.deserialise(message)
             try:
                 points = None if content is None else point_cloud_xyz(content)
             except PointCloudError as error:
-                self.warnings.append(f"{self._lidar_topic}: {error}")
+                self._once.tell("scan", f"{self._lidar_topic}: {error}; such scans are left out")
                 points = None
             if content is None or points is None:
                 return None
@@ -292,7 +335,15 @@ def _choose_cameras(bag: BagReader, names: Sequence[str] | None) -> list[CameraT
 
 
 def _stamp(message: BagMessage) -> int:
-    return raw_header_stamp(message) or message.bag_time_ns
+    try:
+        return raw_header_stamp(message) or message.bag_time_ns
+    except BagError:
+        return message.bag_time_ns  # too short for a header; whoever reads it is told that it is damaged
+
+
+def _calibration_bytes(info: BagMessage) -> bytes:
+    """All of a CameraInfo but its stamp."""
+    return bytes(info.data[12:])
 
 
 def _unique(frame_id: str, taken: dict[str, _Entry]) -> str:

@@ -95,6 +95,17 @@ def test_intrinsics_where_the_bag_has_none_or_bad_ones(tmp_path: Path) -> None:
     assert source.frames()[0].camera.fx == 60 and "distortion is ignored" in source.warnings[0]
 
 
+def test_a_calibration_that_changes_counts_from_its_time_on(tmp_path: Path) -> None:
+    messages = []
+    for index, focal in enumerate((60.0, 60.0, 90.0, 90.0, 60.0)):
+        stamp = (index + 1) * SECOND
+        messages.append(("/cam/image_raw", stamp + 7, factory.raw_image(stamp, "cam", factory.picture(index))))
+        messages.append(("/cam/camera_info", stamp + 8, factory.camera_info(stamp, "cam", focal=focal)))
+    source = BagFrames(factory.write_bag(tmp_path / "bag", messages))
+    assert [frame.camera.fx for frame in source.frames()] == [60, 60, 90, 90, 60]
+    assert [_mean_green(source.image(frame)) for frame in source.frames()] == [0, 20, 40, 60, 80]
+
+
 @pytest.mark.parametrize("name", ["noted.mcap", "noted.db3", "noted"])
 def test_the_condition_noted_by_the_renderer(tmp_path: Path, name: str) -> None:
     with BagWriter(tmp_path / name, {"ssd_depth_render.condition": "night", "else": "x"}) as writer:
@@ -133,6 +144,27 @@ def test_lidar_is_moved_to_where_the_camera_was(tmp_path: Path) -> None:
     assert len(depth.z) > 300
     np.testing.assert_allclose(depth.z, 25.0, atol=1e-4)
     assert source.lidar_depth(late) is None and late.world_from_camera is None
+
+
+def test_scans_with_equal_bag_times_are_told_apart_and_faults_are_told_once(tmp_path: Path) -> None:
+    optical = Rotation.from_euler("ZYX", (-90, 0, -90), degrees=True).as_quat()
+    messages = [("/tf_static", 0, factory.tf_message(factory.transform(0, "lidar", "cam", (0, 0, 0), optical)))]
+    messages.append(("/tf", 0, factory.tf_message(factory.transform(0, "odom", "lidar", (0, 0, 0)))))
+    messages.append(("/cam/camera_info", 1, factory.camera_info(0, "cam")))
+    for index in range(3):
+        stamp = (index + 1) * SECOND
+        messages.append(("/cam/image_raw", stamp, factory.raw_image(stamp, "cam", factory.picture(0))))
+        # A converter that writes all scans at once.
+        messages.append(("/points", 9 * SECOND, factory.point_cloud(stamp - 10_000_000, "lidar", np.array([[10.0 + index, 0, 0]]))))
+    messages.append(("/nowhere/image_raw", SECOND, factory.raw_image(SECOND, "elsewhere", factory.picture(0))))
+    messages.append(("/nowhere/camera_info", SECOND, factory.camera_info(SECOND, "elsewhere")))
+    source = BagFrames(factory.write_bag(tmp_path / "bag", messages))
+    frames = [frame for frame in source.frames() if frame.camera_name == "cam"]
+    assert [source.lidar_depth(frame).z.tolist() for frame in frames] == [[10.0], [11.0], [12.0]]
+    for frame in source.frames():
+        source.lidar_depth(frame)
+    assert len(source.warnings) == 2
+    assert "cam/1000000000: no odometry" in source.warnings[0] and "no transform from lidar to elsewhere" in source.warnings[1]
 
 
 def test_speed_comes_from_neighbouring_poses(tmp_path: Path) -> None:
