@@ -7,13 +7,14 @@ import itertools
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 from scipy.spatial.transform import Rotation
 
 from ssd_core.data.bag import BagReader, header_stamp
-from ssd_core.geometry.pose import Matrix, interpolate_pose, invert_pose
+from ssd_core.geometry.pose import Matrix, interpolate_pose, invert_pose, pose_from_quaternion, quaternion_from_pose
 
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
 _ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
@@ -50,6 +51,11 @@ class _Edge:
         if stamps[after] != stamp_ns and stamps[after] - stamps[after - 1] > max_gap_ns:
             return None
         return interpolate_pose(stamps[after - 1 : after + 1], poses[after - 1 : after + 1], stamp_ns)
+
+    @property
+    def moves(self) -> bool:
+        self._samples()
+        return not (self.is_static or self._never_moves)
 
     def _samples(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
         if self._sorted is None:
@@ -94,9 +100,14 @@ class TransformTree:
             edge = edges[_name(parent)] = _Edge(False)
         edge.add(stamp_ns, translation, quaternion_xyzw)
 
-    def has_parent(self, frame: str) -> bool:
-        """True if a transform leads from the frame upwards."""
-        return _name(frame) in self._parents
+    def moves(self, frame: str) -> bool:
+        """True if something between the frame and its root moves; mountings alone don't say where a body drives."""
+        path = self._path(_name(frame))
+        return any(self._parents[child][parent].moves for child, parent in itertools.pairwise(path))
+
+    def is_above(self, upper: str, lower: str) -> bool:
+        """True if transforms lead from `lower` up to `upper`, or both are the same."""
+        return _name(upper) in self._path(_name(lower))
 
     def root(self, frame: str) -> str:
         """The topmost frame above this one (itself if nothing is above it): the world, where odometry is recorded."""
@@ -153,15 +164,40 @@ def read_transforms(bag: BagReader) -> TransformTree:
             t, q = item.transform.translation, item.transform.rotation
             stamp = int(item.header.stamp.sec) * 1_000_000_000 + int(item.header.stamp.nanosec)
             tree.add(item.header.frame_id, item.child_frame_id, stamp, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w), is_static)
-    from_odometry: dict[str, str] = {}
+    bodies: dict[tuple[str, str], _Body | None] = {}
     for raw, message in bag.deserialised(bag.topics_of_type(_ODOMETRY_TYPE)):
         child = message.child_frame_id or "base_link"
-        if child not in from_odometry and not tree.has_parent(child):
-            from_odometry[child] = raw.topic
-        if from_odometry.get(child) == raw.topic:
-            t, q = message.pose.pose.position, message.pose.pose.orientation
-            tree.add(message.header.frame_id, child, header_stamp(message), (t.x, t.y, t.z), (q.x, q.y, q.z, q.w))
+        if (raw.topic, child) not in bodies:
+            bodies[raw.topic, child] = _body(tree, child, message)
+        body = bodies[raw.topic, child]
+        if body is not None:
+            _add_odometry(tree, body, message)
     return tree
+
+
+class _Body(NamedTuple):
+    """What odometry moves: the topmost frame that its child is mounted on, since a frame that has a parent can't get a second one."""
+
+    top: str
+    child_from_top: Matrix
+
+
+def _body(tree: TransformTree, child: str, message: Any) -> _Body | None:
+    """None where TF says already how the child moves, or where the odometry's own frame is one the child is mounted on."""
+    if tree.moves(child) or tree.is_above(message.header.frame_id, child):
+        return None
+    top = tree.root(child)
+    child_from_top = tree.lookup(child, top, header_stamp(message))
+    return None if child_from_top is None else _Body(top, child_from_top)
+
+
+def _add_odometry(tree: TransformTree, body: _Body, message: Any) -> None:
+    t, q = message.pose.pose.position, message.pose.pose.orientation
+    try:
+        pose = pose_from_quaternion((t.x, t.y, t.z), (q.x, q.y, q.z, q.w)) @ body.child_from_top
+    except ValueError:
+        return  # no pose yet, as many drivers say with zeros
+    tree.add(message.header.frame_id, body.top, header_stamp(message), pose[:3, 3].tolist(), quaternion_from_pose(pose).tolist())
 
 
 def _name(frame: str) -> str:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import bag_factory as factory
 import numpy as np
@@ -107,23 +108,60 @@ def test_loops_and_rubbish_are_survived() -> None:
     assert tree.lookup("x", "y", 0) is None and tree.lookup("x", "z", 0) is None
 
 
-def test_transforms_of_a_bag(tmp_path: Path) -> None:
-    odometry_type = factory.TYPES["nav_msgs/msg/Odometry"]
+def _odometry_messages(topic: str, child: str, step: float, quaternion: tuple[float, float, float, float] = (0, 0, 0, 1)) -> list[Any]:
+    """Three messages 0.1 s and `step` metres apart."""
     make = factory.TYPES
-    messages = [("/tf_static", 0, factory.tf_message(factory.transform(0, "base_link", "camera", (1, 0, 0))))]
+    messages = []
     for index in range(3):
         stamp = index * SECOND // 10
         pose = make["geometry_msgs/msg/Pose"](
-            position=make["geometry_msgs/msg/Point"](float(index), 0.0, 0.0),
-            orientation=make["geometry_msgs/msg/Quaternion"](0.0, 0.0, 0.0, 1.0),
+            position=make["geometry_msgs/msg/Point"](index * step, 0.0, 0.0),
+            orientation=make["geometry_msgs/msg/Quaternion"](*map(float, quaternion)),
         )
         zero = make["geometry_msgs/msg/Vector3"](0.0, 0.0, 0.0)
         twist = make["geometry_msgs/msg/TwistWithCovariance"](make["geometry_msgs/msg/Twist"](zero, zero), np.zeros(36))
         pose = make["geometry_msgs/msg/PoseWithCovariance"](pose, np.zeros(36))
-        messages.append(("/odom", stamp, odometry_type(factory.header(stamp, "odom"), "base_link", pose, twist)))
+        messages.append((topic, stamp, make["nav_msgs/msg/Odometry"](factory.header(stamp, "odom"), child, pose, twist)))
+    return messages
+
+
+def test_transforms_of_a_bag(tmp_path: Path) -> None:
+    messages = [("/tf_static", 0, factory.tf_message(factory.transform(0, "base_link", "camera", (1, 0, 0))))]
+    messages += _odometry_messages("/odom", "base_link", 1.0)
     with BagReader(factory.write_bag(tmp_path / "odometry", messages)) as bag:
         assert read_transforms(bag).lookup("odom", "camera", SECOND // 20)[0, 3] == pytest.approx(1.5)
     moving = [("/tf", i, factory.tf_message(factory.transform(i * SECOND, "map", "base_link", (0, i, 0)))) for i in range(3)]
     with BagReader(factory.write_bag(tmp_path / "both", messages + moving)) as bag:
         tree = read_transforms(bag)
         assert tree.root("camera") == "map", "TF says how the body moves, odometry only where TF doesn't"
+
+
+def test_odometry_of_a_body_that_is_itself_mounted(tmp_path: Path) -> None:
+    """base_link sits on base_footprint, as on most robots, and the odometry speaks of base_link: sensors on both must follow it."""
+    quarter = (0, 0, 0.5**0.5, 0.5**0.5)
+    mountings = (("base_footprint", "base_link", (2, 0, 0)), ("base_link", "camera", (1, 0, 0)), ("base_footprint", "lidar", (0, 3, 0)))
+    messages = [("/tf_static", 0, factory.tf_message(*(factory.transform(0, *mounting) for mounting in mountings)))]
+    messages += _odometry_messages("/odom", "base_link", 1.0, quarter) + _odometry_messages("/other", "base_footprint", 7.0)
+    with BagReader(factory.write_bag(tmp_path / "bag", messages)) as bag:
+        tree = read_transforms(bag)
+    half = SECOND // 20
+    np.testing.assert_allclose(tree.lookup("odom", "base_link", half)[:3, 3], (0.5, 0, 0), atol=1e-12)
+    np.testing.assert_allclose(tree.lookup("odom", "camera", half)[:3, 3], (0.5, 1, 0), atol=1e-12)
+    np.testing.assert_allclose(tree.lookup("camera", "lidar", half)[:3, 3], (-3, 3, 0), atol=1e-12)
+    moved = tree.lookup_between("camera", half, "lidar", 0)
+    np.testing.assert_allclose(moved[:3, 3], (-3, 3.5, 0), atol=1e-12)
+
+
+def test_odometry_against_a_frame_that_is_mounted_below_it_is_ignored(tmp_path: Path) -> None:
+    messages = [("/tf_static", 0, factory.tf_message(factory.transform(0, "odom", "base_link", (0, 0, 0))))]
+    with BagReader(factory.write_bag(tmp_path / "bag", messages + _odometry_messages("/odom", "base_link", 1.0))) as bag:
+        assert read_transforms(bag).lookup("odom", "base_link", 0)[0, 3] == 0
+
+
+def test_odometry_that_first_stands_still(tmp_path: Path) -> None:
+    still = _odometry_messages("/odom", "base_link", 0.0)
+    moving = [(topic, SECOND + stamp, message) for topic, stamp, message in _odometry_messages("/odom", "base_link", 1.0)]
+    for _, stamp, message in moving:
+        message.header = factory.header(stamp, "odom")
+    with BagReader(factory.write_bag(tmp_path / "bag", still + moving)) as bag:
+        assert read_transforms(bag).lookup("odom", "base_link", SECOND + SECOND // 10)[0, 3] == 1
