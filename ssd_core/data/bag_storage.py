@@ -300,7 +300,18 @@ def _open_folder(path: Path, types: TypeLibrary, warnings: list[str]) -> list[St
             storage.close()
     elif not files:
         raise BagError(f"{path}: no bag (neither metadata.yaml nor .mcap or .db3 files in it)")
+    else:
+        _check_one_recording(path, files)
     return [_open_file(file, types, warnings) for file in files]
+
+
+def _check_one_recording(folder: Path, files: list[Path]) -> None:
+    """Without metadata.yaml only names tell parts of one recording (X_0.mcap, X_1.mcap) from drives that happen to share a folder."""
+    if len({(re.sub(r"_\d+$", "", file.stem), file.suffix) for file in files}) > 1:
+        raise BagError(
+            f"{folder}: several recordings in one folder ({', '.join(file.name for file in files[:3])}), whose times, transforms"
+            " and calibrations don't belong together; give one of them (ssd-depth extract takes several)"
+        )
 
 
 def _open_file(path: Path, types: TypeLibrary, warnings: list[str]) -> Storage:

@@ -110,6 +110,16 @@ def test_split_bag_without_metadata_is_merged_by_time(tmp_path: Path) -> None:
         assert bag.connection("/CAM_FRONT/camera_info").count == 3
 
 
+def test_a_folder_of_several_recordings_is_no_bag(tmp_path: Path) -> None:
+    whole = factory.write_bag(tmp_path / "bag", FRAMES) / "bag.mcap"
+    folder = tmp_path / "drives"
+    folder.mkdir()
+    for name in ("scene-0061.mcap", "scene-0103.mcap"):
+        shutil.copy(whole, folder / name)
+    with pytest.raises(BagError, match=r"several recordings in one folder \(scene-0061.mcap, scene-0103.mcap\)"):
+        BagReader(folder)
+
+
 def test_errors_name_the_file_and_the_fix(tmp_path: Path) -> None:
     empty = tmp_path / "empty.mcap"
     empty.touch()
