@@ -128,7 +128,9 @@ def evaluate_to_folder(
     overwrite: bool = False,
     on_frame: Callable[[FrameRecord], None] | None = None,
 ) -> list[FrameRecord]:
-    """`evaluate_frames` with every record appended to folder/frames.jsonl; a rerun measures only what is missing.
+    """`evaluate_frames` with every record appended to folder/frames.jsonl; a rerun measures only what is missing or was skipped.
+
+    Skipped frames are tried again since what they lacked may have been mended meanwhile; the last record of a frame counts.
 
     Raises EvaluationError if the file belongs to another configuration (unless `overwrite`), and if no frame could be measured.
     """
@@ -136,13 +138,15 @@ def evaluate_to_folder(
     if overwrite:
         path.unlink(missing_ok=True)
     done = _begun(path, configuration)
-    waiting = [frame for frame in frames if frame.frame_id not in done]
+    measured = {frame_id for frame_id, record in done.items() if record.skipped is None}
+    waiting = [frame for frame in frames if frame.frame_id not in measured]
     if on_frame is not None:
-        for record in done.values():
-            on_frame(record)
+        for frame_id in measured:
+            on_frame(done[frame_id])
     for record in evaluate_frames(source, waiting, predictors, configuration.depth_range, on_frame):
-        append_json_line(path, to_json(record))
-        done[record.frame_id] = record
+        if done.get(record.frame_id) != record:
+            append_json_line(path, to_json(record))
+            done[record.frame_id] = record
     records = [done[frame.frame_id] for frame in frames]
     if all(record.skipped for record in records):
         raise EvaluationError(_why_nothing(configuration.data, records))

@@ -98,6 +98,19 @@ def test_frames_that_cannot_be_measured_are_counted(tmp_path):
     assert summarise(records, "model").pooled["raw"].images == 4
 
 
+def test_a_skipped_frame_is_tried_again(tmp_path):
+    path = tmp_path / RECORDS_FILE
+    run(FakeSource(5, damaged=(1, 3)), Seer(), tmp_path)
+    before = path.read_bytes()
+    run(FakeSource(5, damaged=(1, 3)), Seer(), tmp_path)
+    assert path.read_bytes() == before, "nothing new to say"
+    source, seen = FakeSource(5, damaged=(3,)), []
+    records = run(source, Seer(), tmp_path, on_frame=lambda record: seen.append(record.frame_id))
+    assert source.opened == ["front/1", "front/3"] and sorted(seen) == [f"front/{number}" for number in range(5)]
+    assert skipped_reasons(records) == {"front/3: damaged": 1}
+    assert run(FakeSource(5, damaged=(3,)), Seer(), tmp_path) == records
+
+
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
