@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -13,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import yaml
 
-from ssd_core.data.bag import BagMessage
+from ssd_core.data.bag import BagMessage, BagReader
+from ssd_core.data.bag_topics import CAMERA_INFO_TYPE, IMAGE_TYPE
 from ssd_core.data.frame import Frame
 from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
 from ssd_core.data.writers.messages import camera_info_message, image_message
@@ -182,7 +185,7 @@ class PredictionFolder:
         return videos
 
     def write_bag(self, frames: Sequence[Frame], optical_frames: Mapping[str, str], copies: Iterable[BagMessage]) -> None:
-        """Turn the depth files of format "bag" into one MCAP and remove them.
+        """Turn the depth files of format "bag" into one MCAP and remove them; depth that an earlier run put into it stays in it.
 
         Topics /CAMERA/depth/image_rect (image_raw where the lens distorts) and /CAMERA/depth/camera_info, or /CAMERA/inverse_depth/image.
         optical_frames: header.frame_id by camera name. copies: messages to take over as they are (transforms).
@@ -190,13 +193,14 @@ class PredictionFolder:
         written = [frame for frame in frames if self._depth_path(frame).exists()]
         if self._format != "bag" or not written:
             return
-        with BagWriter(self.bag_path) as writer:
-            announced: set[str] = set()
-            for message in copies:
-                if message.topic not in announced:
+        with contextlib.ExitStack() as stack:
+            writer = stack.enter_context(BagWriter(self.bag_path))
+            copied: set[str] = set()
+            for message in itertools.chain(copies, self._earlier_depth(stack, written)):
+                if message.topic not in copied:
                     durability = Durability.LATCHED if message.topic.endswith("tf_static") else Durability.VOLATILE
                     writer.add_topic(message.topic, message.message_type, reliable_qos(durability=durability))
-                    announced.add(message.topic)
+                    copied.add(message.topic)
                 writer.write_raw(message.topic, message.bag_time_ns, message.data)
             for frame in written:
                 with np.load(self._depth_path(frame)) as arrays:
@@ -205,8 +209,21 @@ class PredictionFolder:
                 writer.write(self._topic(frame), frame.stamp_ns, image_message(values, "32FC1", frame.stamp_ns, optical))
                 if frame.camera is not None:
                     info = camera_info_message(frame.camera, frame.stamp_ns, optical)
-                    writer.write(f"/{frame.camera_name}/{self.quantity}/camera_info", frame.stamp_ns, info)
+                    writer.write(self._info_topic(frame), frame.stamp_ns, info)
         shutil.rmtree(self.folder / self.quantity)
+
+    def _earlier_depth(self, stack: contextlib.ExitStack, written: Sequence[Frame]) -> Iterator[BagMessage]:
+        """Depth and camera information in the bag of an earlier run, of all but the frames that are written anew."""
+        if not self.bag_path.exists():
+            return
+        bag = stack.enter_context(BagReader(self.bag_path))
+        again = {(topic, frame.stamp_ns) for frame in written for topic in (self._topic(frame), self._info_topic(frame))}
+        for message in bag.messages(bag.topics_of_type(IMAGE_TYPE, CAMERA_INFO_TYPE)):
+            if (message.topic, message.bag_time_ns) not in again:
+                yield message
+
+    def _info_topic(self, frame: Frame) -> str:
+        return f"/{frame.camera_name}/{self.quantity}/camera_info"
 
     def _topic(self, frame: Frame) -> str:
         if self._kind != "metric":

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -233,6 +234,22 @@ def test_a_bag_of_depth(tmp_path: Path, loaded: list[StandIn], run: Callable[...
     assert run(*arguments, "--camera", "left", "--overwrite").exit_code == 0
     with BagReader(out / "depth.mcap") as bag:
         assert len(bag.connections) == 2
+
+
+def test_a_finished_bag_of_depth_takes_further_frames(tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result]) -> None:
+    """A recording that grew, and a picture that was removed: the bag keeps what it has."""
+    out, source = tmp_path / "out", tmp_path / "bag"
+    arguments = (source, "--out", out, "--focal", "50", "--format", "bag")
+    _write_bag(source)
+    assert run(*arguments).exit_code == 0
+    shutil.rmtree(source)
+    _write_bag(source, 4)
+    (out / "colour" / "left" / "1000000000.jpg").unlink()
+    assert run(*arguments).exit_code == 0 and len(loaded[-1].seen) == 3
+    with BagReader(out / "depth.mcap") as bag:
+        assert {connection.count for connection in bag.connections} == {4} and len(bag.connections) == 4
+        stamps = [header_stamp(message) for _, message in bag.deserialised(["/left/depth/image_rect"])]
+        assert stamps == [1_000_000_000 + index * 100_000_000 for index in range(4)]
 
 
 def test_every_frame_of_a_video(tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result]) -> None:
