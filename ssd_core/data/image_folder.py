@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.natural_order import natural_key
+from ssd_core.data.trajectory import TrajectoryFiles
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image, read_image
 
@@ -23,11 +25,20 @@ class ImageFolderError(DataError):
 class ImageFolder:
     """A FrameSource over the pictures of one folder in natural order (frame2 before frame10), or over one picture.
 
-    The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size. Frame ids are file names without
-    suffix, with it where two files would share an id. Raises ImageFolderError.
+    The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size; `trajectory` gives poses and
+    stamps, of a camera `right_of_pose` metres to the left of this one. Frame ids are file names without suffix, with it where two files
+    would share an id. Raises ImageFolderError, and DataError for a trajectory that doesn't fit.
     """
 
-    def __init__(self, path: Path, intrinsics: CameraForSize | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        intrinsics: CameraForSize | None = None,
+        trajectory: TrajectoryFiles | None = None,
+        camera_name: str = "camera",
+        sequence: str | None = None,
+        right_of_pose: float = 0.0,
+    ) -> None:
         self.warnings: list[str] = []
         files = [path] if path.is_file() else sorted(_pictures(path), key=natural_key)
         if not files:
@@ -39,12 +50,14 @@ class ImageFolder:
         if intrinsics is not None:
             height, width = _first_whole(files).shape[:2]
             camera = intrinsics((width, height))
-        sequence = path.stem if path.is_file() else path.name
+        sequence = sequence or (path.stem if path.is_file() else path.name)
         links = linked(ids)
         self._frames = [
-            Frame(frame_id, sequence, "camera", index, camera, previous_id=previous_id, next_id=next_id)
+            Frame(frame_id, sequence, camera_name, index, camera, previous_id=previous_id, next_id=next_id)
             for index, (frame_id, (previous_id, next_id)) in enumerate(zip(ids, links, strict=True))
         ]
+        if trajectory is not None:
+            self._frames = [_moved_right(frame, right_of_pose) for frame in trajectory.apply(self._frames, "folder")]
 
     def frames(self) -> Sequence[Frame]:
         """One frame a file."""
@@ -70,6 +83,14 @@ class ImageFolder:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _moved_right(frame: Frame, metres: float) -> Frame:
+    if frame.world_from_camera is None or metres == 0:
+        return frame
+    pose = frame.world_from_camera.copy()
+    pose[:3, 3] += pose[:3, 0] * metres
+    return dataclasses.replace(frame, world_from_camera=pose)
 
 
 def _pictures(folder: Path) -> list[Path]:

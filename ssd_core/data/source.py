@@ -14,8 +14,10 @@ from ssd_core.data.frame_dataset import FrameDataset, is_frame_dataset
 from ssd_core.data.image_folder import IMAGE_SUFFIXES, ImageFolder
 from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.kitti import KittiFrames, is_kitti
+from ssd_core.data.kitti_odometry import is_kitti_odometry, open_kitti_odometry
 from ssd_core.data.nuscenes import NuScenesFrames, is_nuscenes
 from ssd_core.data.robotcar import is_robotcar, open_robotcar
+from ssd_core.data.trajectory import TrajectoryFiles
 from ssd_core.data.video import VIDEO_SUFFIXES, Video
 
 BAG_SUFFIXES = (".mcap", ".db3", ".bag")
@@ -31,11 +33,12 @@ def open_source(
     intrinsics: CameraForSize | None = None,
     with_poses: bool = True,
     split: str | None = None,
+    trajectory: TrajectoryFiles | None = None,
 ) -> FrameSource:
     """A bag (folder or file), a data set, a frame dataset, a folder of pictures, a picture or a video as a FrameSource.
 
     cameras: which of the cameras of a bag or data set, None for all. intrinsics: for what has none of its own.
-    split: of a data set that has splits.
+    split: of a data set that has splits. trajectory: poses and stamps for a folder of pictures or a video.
     Raises SourceError, or another DataError or CameraError, each naming the path.
     """
     if not path.exists():
@@ -50,6 +53,8 @@ def open_source(
         raise SourceError(f"{path}: this kind of input has no splits, so {split!r} can't be chosen")
     if is_kitti(path):
         return KittiFrames(path, cameras)
+    if is_kitti_odometry(path):
+        return open_kitti_odometry(path, cameras)
     if is_frame_dataset(path):
         return FrameDataset(path, cameras)
     suffix = path.suffix.lower()
@@ -59,9 +64,9 @@ def open_source(
     if cameras:
         raise SourceError(f"{path}: cameras can be chosen in bags and data sets only")
     if path.is_dir() or suffix in IMAGE_SUFFIXES:
-        return ImageFolder(path, intrinsics)
+        return ImageFolder(path, intrinsics, trajectory)
     if suffix in VIDEO_SUFFIXES:
-        return Video(path, intrinsics)
+        return Video(path, intrinsics, trajectory)
     raise SourceError(
         f"{path}: unknown kind of input; a data set, a picture ({' '.join(IMAGE_SUFFIXES)}), a folder of pictures,"
         f" a video ({' '.join(VIDEO_SUFFIXES)}) or a bag (folder, {' '.join(BAG_SUFFIXES)}) is expected"

@@ -12,6 +12,7 @@ import numpy as np
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.intrinsics import CameraForSize
+from ssd_core.data.trajectory import TrajectoryFiles
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, ImageDecodeError
 
@@ -26,10 +27,11 @@ class Video:
     """A FrameSource over a video. Frame ids are six-digit numbers from 000000; stamps are presentation times.
 
     Containers lie about their number of frames, so the file is run through once (without conversion) to count them. Reading in order is
-    fast; going back reads from the start again, which is slow but exact where seeking isn't. Raises VideoError.
+    fast; going back reads from the start again, which is slow but exact where seeking isn't. `trajectory` gives poses, and stamps in place of
+    the video's own. Raises VideoError, and DataError for a trajectory that doesn't fit.
     """
 
-    def __init__(self, path: Path, intrinsics: CameraForSize | None = None) -> None:
+    def __init__(self, path: Path, intrinsics: CameraForSize | None = None, trajectory: TrajectoryFiles | None = None) -> None:
         self.path = path
         self.warnings: list[str] = []
         self._capture = _open(path)
@@ -43,6 +45,8 @@ class Video:
             Frame(frame_id, path.stem, "camera", stamp, camera, previous_id=previous_id, next_id=next_id)
             for frame_id, stamp, (previous_id, next_id) in zip(ids, stamps, linked(ids), strict=True)
         ]
+        if trajectory is not None:
+            self._frames = trajectory.apply(self._frames, "video")
 
     def frames(self) -> Sequence[Frame]:
         """Every frame of the video."""
