@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ssd_core.command_line.terminal import frame_progress, parse_size, split_names
 
 if TYPE_CHECKING:
     from ssd_core.data.frame import Frame, FrameSource
@@ -31,7 +32,9 @@ def evaluate(
     input_size: Annotated[str | None, typer.Option(metavar="WxH", help="Network input, multiples of 14; default fits the aspect.")] = None,
     cap: Annotated[float, typer.Option(min=0.1, help="Farthest truth that counts, metres; predictions are clamped to it.")] = 80.0,
     min_depth: Annotated[float, typer.Option(min=1e-3, help="Nearest truth that counts, metres.")] = 0.1,
-    split: Annotated[str | None, typer.Option(help="Of a data set: train, val, mini_val, ...; default: its evaluation split.")] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Of a data set: train, val, ..., or RobotCar lists; default: nuScenes v1.0-trainval val, else all.")
+    ] = None,
     cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas.")] = None,
     condition: Annotated[str | None, typer.Option(help="Only these conditions (day-clear, night, ...), separated by commas.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
@@ -52,9 +55,9 @@ def evaluate(
 
     console, messages = Console(), Console(stderr=True)
     depth_range = validate_configuration(DepthRange, {"min_depth": min_depth, "cap": cap}, "--min-depth, --cap")
-    source = open_source(data, _names(cameras), split=split)
+    source = open_source(data, split_names(cameras), split=split)
     try:
-        frames = choose_frames(source.frames(), None, _names(condition), limit)
+        frames = choose_frames(source.frames(), None, split_names(condition), limit)
         priors, learnt_from = _learn(messages, frames, data, baseline_data, depth_range) if baselines else ([], None)
         estimator = _load(model, backend, precision, input_size, frames)
         if not estimator.is_trained:
@@ -82,11 +85,7 @@ def evaluate(
         source.close()
     write_report(report, out, sheets)
     print_report(report, console)
-    messages.print(f"-> {out / 'report.md'}", highlight=False, soft_wrap=True)
-
-
-def _names(text: str | None) -> list[str] | None:
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+    messages.print(f"-> {out / 'report.md'}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _load(model: str, backend: str, precision: str, input_size: str | None, frames: Sequence[Frame]) -> DepthEstimator:
@@ -96,19 +95,12 @@ def _load(model: str, backend: str, precision: str, input_size: str | None, fram
     from ssd_core.runtime.estimator import DepthEstimator
     from ssd_core.weights import BUNDLED, bundled_folder
 
-    size = _parse_size(input_size) if input_size else None
+    size = parse_size(input_size) if input_size else None
     camera = next((frame.camera for frame in frames if frame.camera is not None), None)
     if size is None and camera is not None:
         like = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.input_size
         size = suggest_input_size(camera.size, like)
     return DepthEstimator.load(model, backend, size, precision)
-
-
-def _parse_size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"--input-size {text}: write WIDTHxHEIGHT, such as 448x252")
-    return int(width), int(height)
 
 
 def _learn(
@@ -130,7 +122,7 @@ def _learn(
         return learn_baselines(samples, depth_range.min_depth, depth_range.cap), f"the lidar of {baseline_data}"
     surround = len({frame.camera_name for frame in frames}) > 1
     try:
-        with Progress(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), console=messages, transient=True) as progress:
+        with frame_progress(messages, transient=True) as progress:
             task = progress.add_task("rendering streets for the baselines", total=len(RENDERED_SEEDS))
             samples = rendered_samples(surround, on_street=lambda: progress.advance(task))
     except LearningDataError as error:
@@ -208,15 +200,7 @@ class _Bar:
     """Progress over frames with the model's running raw absRel."""
 
     def __init__(self, console: Console, total: int) -> None:
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
-        self._progress = Progress(*columns, console=console)
+        self._progress = frame_progress(console)
         self._task = self._progress.add_task("evaluating", total=total)
         self._sum, self._count = 0.0, 0
 

@@ -15,6 +15,7 @@ from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
+from ssd_core.command_line.terminal import tell
 from ssd_core.command_line.train import train
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="Metric depth from one camera, at night and in rain.")
@@ -32,6 +33,6 @@ def main() -> None:
     """Run the command; errors that the user can mend are one line, not a traceback."""
     try:
         app()
-    except (OSError, ValueError) as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {error}", highlight=False, markup=True)
+    except (OSError, ValueError, FloatingPointError) as error:
+        tell(Console(stderr=True), "error", error, "bold red")
         sys.exit(1)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.markup import escape
+
+from ssd_core.command_line.terminal import frame_progress, parse_size, split_names, tell
 
 if TYPE_CHECKING:
     from ssd_core.command_line.prediction_folder import PredictionFolder
@@ -34,17 +36,18 @@ class OutputFormat(str, Enum):
 
 
 def predict(
-    source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, a video, or a ROS bag.", show_default=False)],
+    source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, a video, a ROS bag, or a data set.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the results; a second run goes on where the first ended.", show_default=False)],
     model: Annotated[str, typer.Option(help="bundled, a checkpoint folder, or a Hub id.")] = "bundled",
     backend: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
+    precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     input_size: Annotated[str | None, typer.Option(metavar="WxH", help="Network input, multiples of 14; default fits the aspect.")] = None,
     file_format: Annotated[
         OutputFormat, typer.Option("--format", help="png: metres * 256 in 16 bits; npz: float32; bag: ROS 2.")
     ] = OutputFormat.png,
     focal: Annotated[float | None, typer.Option(help="Focal length in pixels, where the input has no intrinsics.")] = None,
     intrinsics: Annotated[Path | None, typer.Option(help="ROS calibration YAML, or a text file with fx fy cx cy, K or P.")] = None,
-    camera: Annotated[list[str] | None, typer.Option(help="Only this camera of a bag; may be repeated.")] = None,
+    cameras: Annotated[str | None, typer.Option(help="Only these cameras of a bag or data set, separated by commas.")] = None,
     max_depth: Annotated[float | None, typer.Option(min=0.1, help="Farther depth, in metres, is written as unknown.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of an earlier run.")] = False,
 ) -> None:
@@ -55,11 +58,12 @@ def predict(
     from ssd_core.weights import BUNDLED, bundled_folder
 
     console = Console(stderr=True)
-    opened = open_source(source, camera, _given_intrinsics(focal, intrinsics), with_poses=False)
+    names = split_names(cameras)
+    opened = open_source(source, names, _given_intrinsics(focal, intrinsics), with_poses=False)
     try:
         checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
         frames = opened.frames()
-        size = _parse_size(input_size) if input_size else _fitting_size(opened, frames, checkpoint.description.input_size)
+        size = parse_size(input_size) if input_size else _fitting_size(opened, frames, checkpoint.description.input_size)
         description = checkpoint.description
         blind = {frame.camera_name for frame in frames if frame.camera is None}
         if description.focal_normalisation and blind:
@@ -72,10 +76,10 @@ def predict(
             trained=description.trained,
             kind=description.kind,
             backend=backend,
-            precision="auto",
+            precision=precision,
             input_size=size,
             format=file_format.value,
-            cameras=camera or None,
+            cameras=names,
             focal=focal,
             intrinsics=str(intrinsics.resolve()) if intrinsics else None,
             max_depth=max_depth,
@@ -98,9 +102,11 @@ def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder:
     waiting = [frame for frame in frames if not folder.is_finished(frame)]
     started, damaged = time.monotonic(), 0
     if waiting:
-        estimator = DepthEstimator.load(model, configuration.backend, configuration.input_size)
+        estimator = DepthEstimator.load(model, configuration.backend, configuration.input_size, configuration.precision)
         width, height = estimator.input_size
-        console.print(f"model {estimator.model_id} at {width}x{height} on {estimator.backend} {estimator.precision}", highlight=False)
+        console.print(
+            f"model {estimator.model_id} at {width}x{height} on {estimator.backend} {estimator.precision}", highlight=False, markup=False
+        )
         try:
             folder.describe(configuration.model_copy(update={"backend": estimator.backend, "precision": estimator.precision}))
             started = time.monotonic()
@@ -119,7 +125,7 @@ def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder:
         parts.append(f"[bold red]{damaged} damaged images skipped[/]")
     if videos:
         parts.append(f"videos: {', '.join(path.name for path in videos)}")
-    console.print("; ".join(parts) + f" -> {folder.folder}", highlight=False, soft_wrap=True)
+    console.print("; ".join(parts) + f" -> {escape(str(folder.folder))}", highlight=False, soft_wrap=True)
     return damaged
 
 
@@ -137,22 +143,14 @@ def _predict_all(
     console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, estimator: DepthEstimator
 ) -> int:
     damaged = 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
     writing: deque[Future[None]] = deque()
-    with Progress(*columns, console=console) as progress, ThreadPoolExecutor(2) as writers:
+    with frame_progress(console) as progress, ThreadPoolExecutor(2) as writers:
         task = progress.add_task("depth", total=len(frames))
         batch: list[tuple[Frame, Image]] = []
         for position, (frame, image) in enumerate(_read_ahead(source, frames), start=1):
             if isinstance(image, Exception):
                 damaged += 1
-                console.print(f"[bold red]damaged:[/] {image}", highlight=False, soft_wrap=True)
+                tell(console, "damaged", image, "bold red")
             else:
                 batch.append((frame, image))
             if batch and (len(batch) == estimator.max_batch or position == len(frames)):
@@ -220,16 +218,9 @@ def _fitting_size(source: FrameSource, frames: Sequence[Frame], like: tuple[int,
     return like
 
 
-def _parse_size(text: str) -> tuple[int, int]:
-    width, _, height = text.lower().partition("x")
-    if not (width.isdecimal() and height.isdecimal()):
-        raise ValueError(f"--input-size {text}: write WIDTHxHEIGHT, such as 448x252")
-    return int(width), int(height)
-
-
 def _warn(console: Console, is_trained: bool, kind: str, warnings: Sequence[str]) -> None:
     for sentence in warnings:
-        console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
+        tell(console, "warning", sentence, "yellow")
     if not is_trained:
         console.print("[bold white on red] UNTRAINED WEIGHTS [/] [bold red]this model's weights are random: its depth means nothing.[/]")
     if kind != "metric":

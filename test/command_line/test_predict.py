@@ -62,7 +62,7 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
     """Every stand-in that was loaded; set `loaded_kind` on the module's checkpoint to change what the model is."""
     instances: list[StandIn] = []
 
-    def load(model: str, backend: str, input_size: tuple[int, int]) -> StandIn:
+    def load(model: str, backend: str, input_size: tuple[int, int], precision: str) -> StandIn:
         instances.append(StandIn(input_size, checkpoint_module.open_checkpoint("x").description.kind))
         return instances[-1]
 
@@ -211,7 +211,7 @@ def test_every_frame_of_every_camera_of_a_bag(tmp_path: Path, loaded: list[Stand
     video = cv2.VideoCapture(str(out / "video" / "left.mp4"))
     assert [video.get(key) for key in (cv2.CAP_PROP_FRAME_COUNT, cv2.CAP_PROP_FPS, cv2.CAP_PROP_FRAME_WIDTH)] == [3, 10, 128]
     one = tmp_path / "one"
-    assert run(tmp_path / "bag", "--out", one, "--camera", "left").exit_code == 0
+    assert run(tmp_path / "bag", "--out", one, "--cameras", "left").exit_code == 0
     assert [path.name for path in (one / "depth").iterdir()] == ["left"]
 
 
@@ -230,8 +230,8 @@ def test_a_bag_of_depth(tmp_path: Path, loaded: list[StandIn], run: Callable[...
         assert bag.first_message("/left/depth/camera_info").k[0] == 50
     assert not (out / "depth").exists()
     assert run(*arguments).exit_code == 0 and len(loaded) == 1, "finished: no model is loaded"
-    assert "cameras: None -> ['left']" in str(run(*arguments, "--camera", "left").exception)
-    assert run(*arguments, "--camera", "left", "--overwrite").exit_code == 0
+    assert "cameras: None -> ['left']" in str(run(*arguments, "--cameras", "left").exception)
+    assert run(*arguments, "--cameras", "left", "--overwrite").exit_code == 0
     with BagReader(out / "depth.mcap") as bag:
         assert len(bag.connections) == 2
 
@@ -280,7 +280,7 @@ def test_relative_models_write_inverse_depth_and_say_so(
     [
         (["--input-size", "big"], "WIDTHxHEIGHT"),
         (["--focal", "50", "--intrinsics", "camera.yaml"], "contradict"),
-        (["--camera", "left"], "cameras can be chosen in bags"),
+        (["--cameras", "left"], "cameras can be chosen in bags"),
     ],
 )
 def test_wrong_options_are_named(
