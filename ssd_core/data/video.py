@@ -27,8 +27,8 @@ class Video:
     """A FrameSource over a video. Frame ids are six-digit numbers from 000000; stamps are presentation times.
 
     Containers lie about their number of frames, so the file is run through once (without conversion) to count them. Reading in order is
-    fast; going back reads from the start again, which is slow but exact where seeking isn't. `trajectory` gives poses, and stamps in place of
-    the video's own. Raises VideoError, and DataError for a trajectory that doesn't fit.
+    fast; going back reads from the start again, which is slow but exact where seeking isn't. `trajectory` gives poses, and stamps
+    in place of the video's own. Raises VideoError, and DataError for a trajectory that doesn't fit.
     """
 
     def __init__(self, path: Path, intrinsics: CameraForSize | None = None, trajectory: TrajectoryFiles | None = None) -> None:
