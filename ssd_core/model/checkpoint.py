@@ -38,7 +38,7 @@ class Checkpoint:
     name: str
     description: ModelDescription
     weights_hash: str
-    """SHA-256, hexadecimal, of the three files that decide the network's output."""
+    """SHA-256, hexadecimal, of the files that decide the network's output."""
 
     @property
     def model_id(self) -> str:

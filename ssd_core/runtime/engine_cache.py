@@ -63,7 +63,8 @@ class EngineCache:
         """Load the entry of `key`, building it first where there is none; a damaged entry is rebuilt with a warning.
 
         build: fills an empty folder with files. load: reads them; whatever it raises from an entry counts as damage, but what it
-        raises right after a build is passed on. Where the cache folder can't be written, builds in a temporary folder, with a warning.
+        raises right after a build is passed on. Where the cache folder can't be written, an entry that is there is used all the same;
+        without one it builds in a temporary folder, with a warning.
         """
         entry = self.folder / "engines" / key.digest
         try:
@@ -74,6 +75,9 @@ class EngineCache:
             _logger.info("waiting for another process that compiles the same network")
             lock.acquire()
         except OSError as error:
+            found = _load_entry(entry, key, load)
+            if found is not None:
+                return found
             _logger.warning(
                 "the cache folder %s can't be written (%s): the network is compiled at every start. Set %s to a writable folder",
                 self.folder,
@@ -87,13 +91,11 @@ class EngineCache:
             lock.release()
 
     def _get_locked(self, entry: Path, key: EngineKey, build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:
-        if entry.exists():
-            try:
-                _check_manifest(entry, key)
-                return load(entry)
-            except Exception as error:  # noqa: BLE001  (a damaged file can make the library raise anything)
-                _logger.warning("the cached network %s is damaged or stale (%s); it is compiled anew", entry, error)
+        found = _load_entry(entry, key, load)
+        if found is not None:
+            return found
         try:
+            _remove_leftovers(entry)
             with atomic_directory(entry) as temporary:
                 build(temporary)
                 _write_manifest(temporary, key)
@@ -101,6 +103,24 @@ class EngineCache:
             _logger.warning("the compiled network can't be kept in %s (%s)", self.folder, error.strerror or error)
             return _build_without_cache(build, load)
         return load(entry)
+
+
+def _load_entry(entry: Path, key: EngineKey, load: Callable[[Path], Engine]) -> Engine | None:
+    """None where there is no entry or, with a warning, a damaged one."""
+    if not os.path.exists(entry):  # noqa: PTH110  (Path.exists raises where the folder above can't be entered)
+        return None
+    try:
+        _check_manifest(entry, key)
+        return load(entry)
+    except Exception as error:  # noqa: BLE001  (a damaged file can make the library raise anything)
+        _logger.warning("the cached network %s is damaged or stale (%s); it is compiled anew", entry, error)
+        return None
+
+
+def _remove_leftovers(entry: Path) -> None:
+    """Half-built folders of this entry, as big as the weights, from runs that were killed; whoever holds the lock may remove them."""
+    for folder in entry.parent.glob(f".{entry.name}.*"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _build_without_cache(build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:

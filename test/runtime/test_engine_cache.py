@@ -130,6 +130,31 @@ def test_an_unwritable_folder_is_a_warning_and_works(tmp_path: Path, builder: Bu
     assert "SSD_DEPTH_CACHE" in record.getMessage()
 
 
+def test_an_entry_in_a_folder_that_cannot_be_written_is_used(
+    tmp_path: Path, builder: Builder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A cache that was filled while an image was built, and is read by another user."""
+    EngineCache(tmp_path).get(KEY, builder.build, builder.load)
+
+    def refuse(*_arguments: object, **_options: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("filelock.FileLock.acquire", refuse)
+    assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 1"
+    assert not caplog.records
+    (entry(EngineCache(tmp_path)) / "network.bin").write_text("engine X")
+    assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 2"
+
+
+def test_what_a_killed_build_left_is_removed(tmp_path: Path, builder: Builder) -> None:
+    leftovers = [tmp_path / "engines" / f".{name}.0123abcd.part" for name in (KEY.digest, "another")]
+    for folder in leftovers:
+        folder.mkdir(parents=True)
+        (folder / "network.bin").touch()
+    EngineCache(tmp_path).get(KEY, builder.build, builder.load)
+    assert [folder.exists() for folder in leftovers] == [False, True], "the other one may be at work in another process"
+
+
 def test_two_at_once_build_once(tmp_path: Path, builder: Builder) -> None:
     builder.may_end.clear()
     results: list[str] = []

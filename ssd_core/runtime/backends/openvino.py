@@ -22,8 +22,14 @@ from ssd_core.runtime.engine_cache import EngineCache, EngineKey
 _logger = logging.getLogger(__name__)
 
 _GRAPH_FILE = "network.xml"
-_GRAPH_SOURCES = (__name__, "ssd_core.runtime.export", "ssd_core.model.depth_model")
-"""Modules whose code decides the stored graph; a changed one makes other entries."""
+_GRAPH_SOURCES = (
+    __name__,
+    "ssd_core.runtime.export",
+    "ssd_core.model.depth_model",
+    "ssd_core.model.checkpoint",
+    "ssd_core.model.config",
+)
+"""Modules whose code decides the stored graph (normalisation and depth range are in it too); a changed one makes other entries."""
 
 
 class OpenVinoBackend:
