@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ def rendered_samples(
 
 def recorded_samples(source: FrameSource, frames: Sequence[Frame]) -> DepthSamples:
     """Lidar depth of a recording, of at most 400 frames spread evenly over it; raises LearningDataError if it has none."""
-    step = max(1, len(frames) // _MOST_FRAMES)
+    step = max(1, math.ceil(len(frames) / _MOST_FRAMES))
     parts = []
     for frame in frames[::step]:
         truth = None if frame.camera is None else source.lidar_depth(frame)

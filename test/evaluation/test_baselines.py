@@ -127,3 +127,11 @@ def test_samples_of_rendered_streets_are_kept(tmp_path):
     for file in tmp_path.rglob("*.npz"):
         file.write_bytes(b"damaged")
     assert np.array_equal(rendered_samples(False, range(1), tmp_path).depth, first.depth)
+
+
+def test_a_long_recording_is_thinned_to_the_limit(monkeypatch):
+    monkeypatch.setattr("ssd_core.evaluation.learning_data._MOST_FRAMES", 4)
+    per_frame = len(recorded_samples(FakeSource(1), FakeSource(1).frames()).depth)
+    for count in range(1, 10):
+        source = FakeSource(count)
+        assert len(recorded_samples(source, source.frames()).depth) <= 4 * per_frame
