@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,8 +44,8 @@ class ImageFolder:
         files = [path] if path.is_file() else sorted(_pictures(path), key=natural_key)
         if not files:
             raise ImageFolderError(f"{path}: no pictures in this folder ({', '.join(IMAGE_SUFFIXES)}); folders below it aren't searched")
-        stems = [file.stem for file in files]
-        ids = [file.name if stems.count(file.stem) > 1 else file.stem for file in files]
+        stems = Counter(file.stem for file in files)
+        ids = [file.name if stems[file.stem] > 1 else file.stem for file in files]
         self._files = dict(zip(ids, files, strict=True))
         camera = None
         if intrinsics is not None:

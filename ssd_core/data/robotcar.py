@@ -349,8 +349,14 @@ def condition_of(traverse: str) -> str:
     return CONDITIONS.get(traverse) or next(words, UNKNOWN_CONDITION)
 
 
-def open_robotcar(root: Path, split: str | None = None) -> RobotCarFrames:
-    """RobotCar with a split by name (see SPLITS), or by the paths of split lists, separated by commas; None for all pictures."""
+def open_robotcar(root: Path, split: str | None = None, cameras: Sequence[str] | None = None) -> RobotCarFrames:
+    """RobotCar with a split by name (see SPLITS), or by the paths of split lists, separated by commas; None for all pictures.
+
+    Raises DataError for another camera than the one that is read.
+    """
+    unknown = [name for name in cameras or () if name != CAMERA_NAME]
+    if unknown:
+        raise DataError(f"{root}: no camera {', '.join(unknown)}; of RobotCar {CAMERA_NAME} is read")
     if split is None or split in SPLITS:
         return RobotCarFrames(root, split=split or "all")
     files = [Path(word) for word in split.split(",")]

@@ -48,7 +48,7 @@ def open_source(
     if is_dgp(path):
         return DgpFrames(path, cameras, split or "all")
     if is_robotcar(path):
-        return open_robotcar(path, split)
+        return open_robotcar(path, split, cameras)
     if split is not None:
         raise SourceError(f"{path}: this kind of input has no splits, so {split!r} can't be chosen")
     if is_kitti(path):

@@ -177,6 +177,9 @@ def test_split_lists_give_frames_and_their_neighbours(written: Path, tmp_path: P
     assert len(by_path.frames()) == 4 and len(open_robotcar(written, "train").frames()) == PICTURES
     with pytest.raises(DataError, match="is neither a file nor one of all, train, val, test"):
         open_robotcar(written, "mini")
+    assert len(open_robotcar(written, cameras=["stereo/left"]).frames()) == PICTURES
+    with pytest.raises(DataError, match="no camera mono_rear; of RobotCar stereo/left is read"):
+        open_robotcar(written, cameras=["mono_rear"])
     assert test.split == f"lists {DAY}_test.txt"
 
 
