@@ -9,6 +9,7 @@ Camera frames are optical frames (REP 103): x right, y down, z forward.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Sequence
 from typing import Literal, get_args
@@ -148,8 +149,8 @@ class PinholeCamera:
         """Direction of every pixel, scaled to z = 1: (height, width, 2) float32 holding x/z and y/z.
 
         A point at depth Z along pixel (u, v) is ``Z * (rays[v, u, 0], rays[v, u, 1], 1)``. NaN where
-        the lens model has no ray in front of the camera (fisheye pixels beyond 90 degrees, or pixels for which
-        the inverse of the distortion doesn't reproduce the pixel).
+        the lens model has no ray in front of the camera (fisheye pixels beyond 90 degrees, or pixels outside the
+        circle at which the distortion folds back).
         """
         if not self.is_distorted:
             x = (np.arange(self.width, dtype=np.float64) - self.cx) / self.fx
@@ -165,33 +166,84 @@ class PinholeCamera:
             return (points - (self.cx, self.cy)) / (self.fx, self.fy)
         coefficients = np.array(self.distortion)
         if self.distortion_model == "equidistant":
-            rays = cv2.fisheye.undistortPoints(points[:, None], self.matrix, coefficients).reshape(-1, 2)
+            found = cv2.fisheye.undistortPoints(points[:, None], self.matrix, coefficients)
         else:
-            rays = _undistort_points(points[:, None], self.matrix, coefficients).reshape(-1, 2)
-        # The iteration diverges where the polynomial folds back; a ray that doesn't return to its pixel is no ray.
-        returned = self.project(np.concatenate([rays, np.ones((len(rays), 1))], axis=1))
-        wrong = ~(np.linalg.norm(returned - points, axis=1) < 0.1)
+            found = _undistort_points(points[:, None], self.matrix, coefficients)
+        rays: npt.NDArray[np.float64] = np.asarray(found, dtype=np.float64).reshape(-1, 2)
+        wrong = ~self._leads_to(rays, points)
         rays[wrong] = np.nan
-        return np.asarray(rays, dtype=np.float64)
+        # OpenCV's iteration diverges near the corners of wide lenses, where there is a ray all the same. The twentieth allows for the
+        # tangential distortion; farther out the picture shows nothing.
+        bent = (points - (self.cx, self.cy)) / (self.fx, self.fy)
+        wrong &= np.linalg.norm(bent, axis=1) < 1.05 * _radial_table(self)[1][-1]
+        if wrong.any():
+            with np.errstate(all="ignore"):
+                found = self._search_rays(bent[wrong])
+            found[~self._leads_to(found, points[wrong])] = np.nan
+            rays[wrong] = found
+        return rays
+
+    def _leads_to(self, rays: npt.NDArray[np.float64], pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+        returned = self.project(np.concatenate([rays, np.ones((len(rays), 1))], axis=1))
+        return np.asarray(np.linalg.norm(returned - pixels, axis=1) < 0.1)
+
+    def _search_rays(self, wanted: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Rays that the lens bends to `wanted` (N, 2), by Newton's method from what its radial part gives; anything where it fails."""
+        plain, bent = _radial_table(self)
+        distance = np.linalg.norm(wanted, axis=1, keepdims=True)
+        rays: npt.NDArray[np.float64] = wanted / np.maximum(distance, 1e-12) * np.interp(distance, bent, plain)
+        step = 1e-6
+        for _ in range(10):
+            here, right, below = (
+                (self._bent(rays + offset) - (self.cx, self.cy)) / (self.fx, self.fy) for offset in ((0, 0), (step, 0), (0, step))
+            )
+            slope = np.stack([right - here, below - here], axis=-1) / step
+            solvable = np.abs(np.linalg.det(slope)) > 1e-9
+            rays[solvable] += np.linalg.solve(slope[solvable], (wanted - here)[solvable, :, None])[..., 0]
+        return rays
 
     def project(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Pixels (N, 2) of points (N, 3) in the camera's optical frame, metres; NaN where z <= 0."""
+        """Pixels (N, 2) of points (N, 3) in the camera's optical frame, metres.
+
+        NaN where z <= 0, and beyond the angle at which the distortion's polynomial folds back: it would put what lies far outside the
+        lens into the image.
+        """
         xyz = np.asarray(points, dtype=np.float64).reshape(-1, 3)
         pixels = np.full((len(xyz), 2), np.nan)
         front = xyz[:, 2] > 0
-        if not front.any():
-            return pixels
-        visible = xyz[front]
+        rays = xyz[front, :2] / xyz[front, 2:]
         if not self.is_distorted:
-            pixels[front] = visible[:, :2] / visible[:, 2:] * (self.fx, self.fy) + (self.cx, self.cy)
+            pixels[front] = rays * (self.fx, self.fy) + (self.cx, self.cy)
             return pixels
-        coefficients, zero = np.array(self.distortion), np.zeros(3)
-        if self.distortion_model == "equidistant":
-            projected, _ = cv2.fisheye.projectPoints(visible[:, None], zero, zero, self.matrix, coefficients)
-        else:
-            projected, _ = cv2.projectPoints(visible[:, None], zero, zero, self.matrix, coefficients)
-        pixels[front] = projected.reshape(-1, 2)
+        projected = self._bent(rays)
+        projected[np.linalg.norm(rays, axis=1) > _radial_table(self)[0][-1]] = np.nan
+        pixels[front] = projected
         return pixels
+
+    def _bent(self, rays: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        """Pixels (N, 2) of rays (N, 2), x/z and y/z, by the formula of the lens, whether it holds there or not."""
+        if not len(rays):
+            return np.empty((0, 2))
+        points, zero, coefficients = np.insert(rays, 2, 1.0, axis=1)[:, None], np.zeros(3), np.array(self.distortion)
+        if self.distortion_model == "equidistant":
+            projected, _ = cv2.fisheye.projectPoints(points, zero, zero, self.matrix, coefficients)
+        else:
+            projected, _ = cv2.projectPoints(points, zero, zero, self.matrix, coefficients)
+        return np.asarray(projected, dtype=np.float64).reshape(-1, 2)
+
+
+@functools.lru_cache(maxsize=64)
+def _radial_table(camera: PinholeCamera) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Distances from the axis at z = 1, without and with the radial distortion, up to where the latter stops growing."""
+    coefficients = list(camera.distortion)
+    if camera.distortion_model != "equidistant":
+        coefficients[2:4] = 0.0, 0.0  # the tangential part has no axis
+    plain = np.tan(np.radians(np.linspace(0, 89.9, 9000)))
+    bare = dataclasses.replace(camera, fx=1.0, fy=1.0, cx=0.0, cy=0.0, distortion=tuple(coefficients))
+    bent = bare._bent(np.stack([plain, np.zeros_like(plain)], axis=1))[:, 0]
+    folds = ~(np.diff(bent) > 0)
+    end = int(folds.argmax()) + 1 if folds.any() else len(plain)
+    return plain[:end], bent[:end]
 
 
 def _undistort_points(

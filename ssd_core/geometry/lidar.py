@@ -34,8 +34,6 @@ def project_lidar(points: npt.ArrayLike, camera: PinholeCamera, min_depth: float
     xyz = np.asarray(points, dtype=np.float64).reshape(-1, 3)
     z = xyz[:, 2]
     xyz = xyz[np.isfinite(xyz).all(axis=1) & (z >= min_depth) & (z <= max_depth)]
-    if camera.is_distorted:
-        xyz = _within_field_of_view(xyz, camera)
     pixels = np.floor(camera.project(xyz) + 0.5)
     inside = (pixels[:, 0] >= 0) & (pixels[:, 0] < camera.width) & (pixels[:, 1] >= 0) & (pixels[:, 1] < camera.height)
     columns, rows = pixels[inside].astype(np.int32).T
@@ -44,21 +42,3 @@ def project_lidar(points: npt.ArrayLike, camera: PinholeCamera, min_depth: float
     _, first = np.unique(rows[order].astype(np.int64) * camera.width + columns[order], return_index=True)
     kept = order[first]
     return SparseDepth(columns[kept], rows[kept], depth[kept])
-
-
-def _within_field_of_view(xyz: npt.NDArray[np.float64], camera: PinholeCamera) -> npt.NDArray[np.float64]:
-    """Drop points far outside the lens: a distortion polynomial folds them back into the image."""
-    border = _border_pixels(camera)
-    rays = camera.unproject(border)
-    rays = rays[np.isfinite(rays).all(axis=1)]
-    if not len(rays):
-        return xyz
-    limit = 1.02 * np.linalg.norm(rays, axis=1).max()
-    return np.asarray(xyz[np.linalg.norm(xyz[:, :2], axis=1) <= limit * xyz[:, 2]])
-
-
-def _border_pixels(camera: PinholeCamera) -> npt.NDArray[np.float64]:
-    columns, rows = np.arange(camera.width), np.arange(camera.height)
-    edges = [np.stack(np.broadcast_arrays(columns, y), axis=-1) for y in (0, camera.height - 1)]
-    edges += [np.stack(np.broadcast_arrays(x, rows), axis=-1) for x in (0, camera.width - 1)]
-    return np.concatenate(edges).astype(np.float64)

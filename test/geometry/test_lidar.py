@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -37,6 +39,39 @@ def test_back_projected_pixels_return_to_themselves(seed: int) -> None:
 
 def test_a_distorted_lens_does_not_fold_far_points_into_the_image() -> None:
     camera = PinholeCamera(640, 360, 400.0, 400.0, 320.0, 180.0, "plumb_bob", (-0.35, 0.05, 0.0, 0.0, 0.0))
-    outside = np.array([[x, 0.0, 1.0] for x in np.linspace(2.0, 6.0, 50)])
-    assert np.isfinite(camera.project(outside)).all()
-    assert project_lidar(outside, camera).z.size == 0
+    outside = np.array([[x, 0.0, 1.0] for x in np.linspace(1.3, 1.9, 50)])
+    by_formula, _ = cv2.projectPoints(outside, np.zeros(3), np.zeros(3), camera.matrix, np.array(camera.distortion))
+    assert ((by_formula[:, 0, 0] > 0) & (by_formula[:, 0, 0] < 640)).all()
+    assert np.isnan(camera.project(outside)).all() and project_lidar(outside, camera).z.size == 0
+
+
+@pytest.mark.parametrize(
+    ("model", "distortion"),
+    [
+        ("plumb_bob", (-0.3, 0.0, 0.0, 0.0)),  # folds at 46 degrees, well inside the picture
+        ("plumb_bob", (-0.4, 0.15, 0.001, 0.002, 0.0)),
+        ("plumb_bob", (-0.35, 0.15, 0.001, -0.001, -0.03)),
+        ("rational_polynomial", (0.5, 0.1, 0.0, 0.0, 0.01, 0.9, 0.2, 0.02)),
+        ("equidistant", (-0.05, -0.1, 0.05, -0.01)),
+    ],
+)
+def test_points_of_a_wide_lens_lie_on_the_rays_of_their_pixels(model: str, distortion: tuple[float, ...]) -> None:
+    camera = PinholeCamera(320, 180, 125.0, 125.0, 160.0, 90.0, model, distortion)
+    generator = np.random.default_rng(0)
+    points = generator.uniform((-60, -30, 1), (60, 30, 40), (20_000, 3))
+    pixels = camera.project(points)
+    inside = ((pixels > -0.5) & (pixels < (319.5, 179.5))).all(axis=1)
+    assert inside.sum() > 4_000
+    rays, expected = camera.unproject(pixels[inside]), points[inside, :2] / points[inside, 2:]
+    # Near the fold a tenth of a pixel is many degrees.
+    assert np.median(np.abs(rays - expected)) < 1e-6
+    error = np.linalg.norm(rays - expected, axis=1) / (1 + np.linalg.norm(expected, axis=1))
+    assert np.isfinite(error).all() and np.quantile(error, 0.99) < 0.01 and error.max() < 0.2
+
+
+def test_the_corners_of_a_wide_lens_have_rays() -> None:
+    """OpenCV's iteration diverges there, although the distortion grows without a fold."""
+    camera = PinholeCamera(1280, 720, 500.0, 500.0, 640.0, 360.0, "plumb_bob", (-0.4, 0.15, 0.001, 0.002, 0.0))
+    corners = np.array([[0, 0], [1279, 0], [0, 719], [1279, 719]])
+    rays = camera.unproject(corners)
+    np.testing.assert_allclose(camera.project(np.insert(rays, 2, 1.0, axis=1)), corners, atol=1e-6)
