@@ -265,8 +265,8 @@ class BagFrames:
             )
 
     def _world_from_camera(self, camera: CameraTopics, stamp_ns: int) -> Matrix | None:
-        root = self._tree.root(camera.frame_id)
-        return None if root == camera.frame_id.lstrip("/") else self._tree.lookup(root, camera.frame_id, stamp_ns)
+        world = self._tree.world(camera.frame_id)
+        return None if world is None else self._tree.lookup(world, camera.frame_id, stamp_ns)
 
     def _nearest_scan(self, stamp_ns: int) -> tuple[_Scan, str, npt.NDArray[np.float32]] | None:
         assert self._lidar_topic is not None

@@ -18,6 +18,8 @@ from ssd_core.geometry.pose import Matrix, interpolate_pose, invert_pose, pose_f
 
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
 _ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+_WORLDS = ("odom", "map", "earth", "world")
+"""A vehicle that stands still during the whole recording is known by the names of REP 105 and its forerunners alone."""
 
 
 @dataclass
@@ -109,8 +111,16 @@ class TransformTree:
         """True if transforms lead from `lower` up to `upper`, or both are the same."""
         return _name(upper) in self._path(_name(lower))
 
+    def world(self, frame: str) -> str | None:
+        """The topmost frame above this one if that is a world: one that the frame moves in, or one that REP 105 calls so.
+
+        None where only mountings are known: the vehicle's own body isn't a place.
+        """
+        root = self.root(frame)
+        return root if root != _name(frame) and (self.moves(frame) or root in _WORLDS) else None
+
     def root(self, frame: str) -> str:
-        """The topmost frame above this one (itself if nothing is above it): the world, where odometry is recorded."""
+        """The topmost frame above this one (itself if nothing is above it)."""
         return self._path(_name(frame))[-1]
 
     def lookup(self, target: str, source: str, stamp_ns: int) -> Matrix | None:

@@ -178,6 +178,17 @@ def test_speed_comes_from_neighbouring_poses(tmp_path: Path) -> None:
     assert not any(frame.is_static for frame in frames)
 
 
+@pytest.mark.parametrize(("parent", "is_static"), [("base_link", False), ("odom", True)])
+def test_a_mounting_alone_is_no_pose_and_no_standing_still(tmp_path: Path, parent: str, is_static: bool) -> None:
+    messages = [("/tf_static", 0, factory.tf_message(factory.transform(0, parent, "cam", (1, 0, 0))))]
+    for index in range(3):
+        stamp = SECOND + index * SECOND // 10
+        messages.append(("/cam/image_raw", stamp, factory.raw_image(stamp, "cam", factory.picture(0))))
+    for frame in BagFrames(factory.write_bag(tmp_path / "bag", messages)).frames():
+        assert frame.is_static == is_static and (frame.world_from_camera is not None) == is_static
+        assert frame.speed_mps == (0 if is_static else None)
+
+
 @pytest.mark.skipif(not DDAD.exists(), reason="the sample recordings beside the checkout are absent")
 def test_real_lidar_reprojects_to_its_own_pixels() -> None:
     source = BagFrames(DDAD)
