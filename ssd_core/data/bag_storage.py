@@ -225,7 +225,7 @@ class _SequentialMcapStorage:
             yield BagMessage(channel.topic, converter.ros_type, message.stamp_ns, cdr)
 
     def close(self) -> None:
-        pass  # the file is open only while messages are read
+        """Nothing: the file is open only while messages are read."""
 
 
 class _Ros1Storage:
