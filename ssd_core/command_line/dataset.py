@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ssd_core.command_line.terminal import frame_progress, split_names, tell
 
 if TYPE_CHECKING:
     from ssd_core.data.frame import Frame, FrameSource
@@ -28,15 +29,7 @@ def check(folder: Annotated[Path, typer.Argument(help="A frame dataset.", show_d
     console = Console(stderr=True)
     opened = FrameDataset(folder)
     count = 0
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with frame_progress(console) as progress:
         task = progress.add_task("checking", total=len(opened.frames()))
         for problem in opened.problems(lambda: progress.advance(task)):
             count += 1
@@ -61,8 +54,7 @@ def show(
     from ssd_core.images.contact_sheet import contact_sheet
 
     console = Console(stderr=True)
-    names = [name.strip() for name in cameras.split(",") if name.strip()] if cameras else None
-    source = open_source(data, names, split=split)
+    source = open_source(data, split_names(cameras), split=split)
     try:
         by_camera: dict[str, list[Frame]] = {}
         for frame in source.frames():
@@ -73,7 +65,7 @@ def show(
             write_image(path, contact_sheet(rows, _CELL_WIDTH, labels))
             console.print(f"-> {path}", highlight=False, soft_wrap=True)
         for sentence in source.warnings:
-            console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
+            tell(console, "warning", sentence, "yellow")
     finally:
         source.close()
 

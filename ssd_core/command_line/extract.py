@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
+
+from ssd_core.command_line.terminal import frame_progress, split_names, tell
 
 if TYPE_CHECKING:
     from ssd_core.data.extraction import CameraCount
@@ -36,10 +37,9 @@ def extract(
     from ssd_core.data.extraction import extract as extract_bags
     from ssd_core.storage.configuration import validate_configuration
 
-    names = [name.strip() for name in cameras.split(",") if name.strip()] if cameras else None
     values = {
         "bags": [str(bag.resolve()) for bag in bags],
-        "cameras": names,
+        "cameras": split_names(cameras),
         "condition": condition or [],
         "jpeg_quality": jpeg,
         "max_lidar_age_ms": max_lidar_age,
@@ -47,21 +47,13 @@ def extract(
     }
     configuration = validate_configuration(ExtractionConfiguration, values, "ssd-depth extract")
     console = Console(stderr=True)
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as progress:
+    with frame_progress(console) as progress:
         task = progress.add_task("extracting", total=count_images(configuration))
         counts = extract_bags(
             configuration,
             out,
             lambda: progress.advance(task),
-            lambda sentence: progress.console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True),
+            lambda sentence: tell(progress.console, "warning", sentence, "yellow"),
         )
     _summarise(console, counts, out)
     if any(count.damaged for count in counts):

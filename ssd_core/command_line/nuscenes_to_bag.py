@@ -9,7 +9,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ssd_core.command_line.terminal import frame_progress, split_names, tell
 
 
 def nuscenes_to_bag(
@@ -23,7 +24,7 @@ def nuscenes_to_bag(
 ) -> None:
     """Write scenes as ROS 2 bags: cameras, calibration, lidar, transforms and odometry."""
     console = Console(stderr=True)
-    names = tuple(name.strip() for name in cameras.split(",") if name.strip()) if cameras else None
+    names = tuple(split_names(cameras) or ()) or None
     if root.is_file():
         if scene is not None or sweeps:
             raise ValueError(f"{root}: --scene and --sweeps choose from a nuScenes folder; a recording is written as a whole")
@@ -37,7 +38,7 @@ def _from_folder(console: Console, root: Path, out: Path, scene: str | None, cam
 
     bags = NuScenesBags(NuScenesBagConfiguration(root=str(root), scene=scene, cameras=cameras, sweeps=sweeps))
     bags.bag_paths(out)
-    with _progress(console) as progress:
+    with frame_progress(console) as progress:
         task = progress.add_task("writing", total=bags.record_count())
         paths = bags.write(out, lambda: progress.advance(task))
     _warn(console, bags.warnings)
@@ -49,25 +50,13 @@ def _from_recording(console: Console, path: Path, out: Path, cameras: tuple[str,
     from ssd_core.data.foxglove_to_bag import FoxgloveToBag
 
     recording = FoxgloveToBag(path, cameras)
-    with _progress(console) as progress:
+    with frame_progress(console) as progress:
         task = progress.add_task("writing", total=recording.message_count)
         recording.write(out, lambda: progress.advance(task))
     _warn(console, recording.warnings)
     console.print(f"{path.name} -> {out}", highlight=False, soft_wrap=True, markup=False)
 
 
-def _progress(console: Console) -> Progress:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-    )
-    return Progress(*columns, console=console)
-
-
 def _warn(console: Console, sentences: Sequence[str]) -> None:
     for sentence in sentences:
-        console.print(f"[yellow]warning:[/] {sentence}", highlight=False, soft_wrap=True)
+        tell(console, "warning", sentence, "yellow")
