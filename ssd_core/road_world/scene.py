@@ -9,9 +9,10 @@ import functools
 import numpy as np
 
 from ssd_core.geometry.pose import Matrix
+from ssd_core.road_world.district import District, make_district, make_road
 from ssd_core.road_world.meshes import Mesh, Part
-from ssd_core.road_world.road import Hills, Road, Wave
-from ssd_core.road_world.street import BLOCK_LENGTH, Block, District, build_block
+from ssd_core.road_world.road import Road, Wave
+from ssd_core.road_world.street import BLOCK_LENGTH, Block, build_block
 from ssd_core.road_world.vehicles import make_cyclist, make_vehicle
 
 MIN_SPEED, MAX_SPEED = 5.0, 14.0
@@ -81,9 +82,9 @@ class Scene:
     def generate(cls, seed: int, duration: float = 20.0) -> Scene:
         """The street of a seed, long enough to drive for `duration` seconds; a longer one begins the same."""
         rng = np.random.default_rng([seed, 1])
-        road = _make_road(rng, duration * MAX_SPEED + _REACH_AHEAD)
+        road = make_road(rng, duration * MAX_SPEED + _REACH_AHEAD)
         ego = _make_ego(rng)
-        district = _make_district(rng, seed, road)
+        district = make_district(rng, seed, road)
         return cls(seed, road, ego, district)
 
     @classmethod
@@ -155,27 +156,6 @@ class Scene:
         return self._blocks[index]
 
 
-def _make_road(rng: np.random.Generator, length: float) -> Road:
-    lanes = int(rng.choice([1, 1, 2]))
-    waves = []
-    for wavelength, curvature in ((rng.uniform(170, 320), rng.uniform(0.003, 0.0075)), (rng.uniform(70, 130), rng.uniform(0.0005, 0.003))):
-        frequency = 2 * np.pi / wavelength
-        waves.append(Wave(curvature / frequency, frequency, rng.uniform(0, 2 * np.pi)))
-    hills = []
-    for _ in range(3):
-        angle, frequency = rng.uniform(0, 2 * np.pi), 2 * np.pi / rng.uniform(160, 380)
-        hills.append((rng.uniform(0.15, 0.7), frequency * np.cos(angle), frequency * np.sin(angle), rng.uniform(0, 2 * np.pi)))
-    return Road(
-        lanes_per_direction=lanes,
-        lane_width=rng.uniform(3.0, 3.6),
-        parking_width=float(rng.choice([0.0, 2.2])),
-        pavement_width=rng.uniform(2.2, 4.2),
-        heading_waves=tuple(waves),
-        hills=Hills(tuple(hills)),
-        length=length,
-    )
-
-
 def _make_ego(rng: np.random.Generator) -> EgoMotion:
     mean = rng.uniform(8.0, 10.5)
     room = min(mean - MIN_SPEED, MAX_SPEED - mean) * 0.97
@@ -185,22 +165,6 @@ def _make_ego(rng: np.random.Generator) -> EgoMotion:
         Wave(room * (1 - share), 2 * np.pi / rng.uniform(4, 7), rng.uniform(0, 2 * np.pi)),
     )
     return EgoMotion(mean, waves, Wave(rng.uniform(0.05, 0.25), 2 * np.pi / rng.uniform(6, 11), rng.uniform(0, 2 * np.pi)))
-
-
-def _make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
-    kinds = np.array([(0.75, 0.05, 0.12, 0.08), (0.1, 0.65, 0.2, 0.05), (0.35, 0.25, 0.3, 0.1), (0.15, 0.1, 0.25, 0.5)])
-    shares = kinds[rng.choice(4, p=[0.4, 0.25, 0.25, 0.1])]
-    return District(
-        seed=seed,
-        road=road,
-        land_use_shares=tuple(float(share) for share in shares),
-        parking_share=rng.uniform(0.4, 0.9),
-        lamp_height=rng.uniform(6.0, 8.5),
-        people_per_block=rng.uniform(0.6, 3.5),
-        junction_share=rng.uniform(0.25, 0.5),
-        floors=int(rng.integers(3, 6)),
-        tree_share=rng.uniform(0.2, 0.8),
-    )
 
 
 def _make_traffic(seed: int, road: Road) -> list[Driver]:

@@ -9,6 +9,7 @@ import functools
 import numpy as np
 
 from ssd_core.road_world import buildings, furniture, plants
+from ssd_core.road_world.district import District
 from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import COLOUR_COLUMNS, MATERIAL_COLUMN, Mesh, MeshBuilder, Part, pick
 from ssd_core.road_world.people import Person, make_person
@@ -19,21 +20,6 @@ BLOCK_LENGTH = 40.0
 # Making each tree and parked car anew would take most of the time, and nobody would see the difference.
 _TREES, _TREE_HEIGHT, _MODELS = 14, 8.0, 16
 _LAND_USES = ("town", "suburb", "park", "works")
-
-
-@dataclasses.dataclass(frozen=True)
-class District:
-    """What the whole street has in common."""
-
-    seed: int
-    road: Road
-    land_use_shares: tuple[float, ...]
-    parking_share: float
-    lamp_height: float
-    people_per_block: float
-    junction_share: float
-    floors: int
-    tree_share: float
 
 
 @dataclasses.dataclass(frozen=True)
