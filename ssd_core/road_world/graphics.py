@@ -19,7 +19,7 @@ MAX_FOOTPRINTS = 24
 MAX_DROPS = 14
 SHADOW_SIZE = 1280
 _ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
-_FORMAT = "3f 3f 3f 2f 2f"
+_FORMAT = "3f 3f 3f 2f 2f 2x4"
 _NOISE_SIZE = 512
 
 

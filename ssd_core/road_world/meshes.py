@@ -10,21 +10,26 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.materials import Family, Material, family_of
+from ssd_core.road_world.semantics import SemanticClass, class_of
 
 Array = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
 
-# position 3, normal 3, colour 3, uv 2, material 1, seed 1
-VERTEX_FLOATS = 13
+# position 3, normal 3, colour 3, uv 2, material 1, seed 1, semantic class 1, instance 1
+VERTEX_FLOATS = 15
 COLOUR_COLUMNS = slice(6, 9)
 MATERIAL_COLUMN = 11
+CLASS_COLUMN = 13
+INSTANCE_COLUMN = 14
+# Meshes are culled, and drawn fine or coarse, in squares of this side, metres.
+CHUNK_SIDE = 16.0
 # position 3, direction 3, colour 3, spread 1 (0: a beam like a headlight's, 1: a lamp shining downwards)
 LIGHT_FLOATS = 10
 # centre 2, direction of the long side 2, half length, half width
@@ -36,11 +41,18 @@ _BOX_FACES = np.array([[1, 2, 6, 5], [3, 0, 4, 7], [2, 3, 7, 6], [0, 1, 5, 4], [
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Mesh:
-    """Quads by material family, (4 * Q, VERTEX_FLOATS) float32 each, with lights and footprints."""
+    """Quads by material family, (4 * Q, VERTEX_FLOATS) float32 each, with lights and footprints.
+
+    coarse: the same thing with fewer quads, drawn instead where it is small in the picture; it should stay within 10 cm
+    of the fine surface. chunk_starts: where each chunk's quads begin and, at the end, how many there are; (C + 1,) a
+    family, the same chunks in the coarse mesh; None for meshes of one chunk.
+    """
 
     vertices: dict[Family, npt.NDArray[np.float32]]
     lights: Array
     footprints: Array
+    coarse: Mesh | None = None
+    chunk_starts: dict[Family, npt.NDArray[np.int64]] | None = None
 
     @functools.cached_property
     def bounding_sphere(self) -> tuple[Array, float]:
@@ -52,17 +64,24 @@ class Mesh:
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """A mesh somewhere in the world."""
+    """A mesh somewhere in the world. instance: a number of its own for a vehicle or a person (all parts of one share it), else 0."""
 
     mesh: Mesh
     world_from_part: Matrix
+    instance: int = 0
 
 
 class MeshBuilder:
-    """Collects quads, lights and footprints; `build` makes the mesh."""
+    """Collects quads, lights and footprints; `build` makes the mesh.
 
-    def __init__(self) -> None:
-        self._blocks: dict[Family, list[npt.NDArray[np.float32]]] = {}
+    semantic: what all of it is; None takes each material's usual class.
+    """
+
+    def __init__(self, semantic: SemanticClass | None = None) -> None:
+        self._semantic = semantic
+        self._blocks: dict[Family, list[_Quads]] = {}
+        self._coarse_blocks: dict[Family, list[_Quads]] = {}
+        self._has_coarse = False
         self._lights: list[Array] = []
         self._footprints: list[Array] = []
 
@@ -93,7 +112,10 @@ class MeshBuilder:
             block[..., 9:11] = uv
         block[..., MATERIAL_COLUMN] = int(material)
         block[..., 12] = np.asarray(seed, dtype=np.float64).reshape(-1, 1)
-        self._blocks.setdefault(family_of(material), []).append(block.reshape(-1, VERTEX_FLOATS))
+        block[..., CLASS_COLUMN] = class_of(material) if self._semantic is None else self._semantic
+        added = _Quads(block.reshape(-1, VERTEX_FLOATS))
+        for blocks in (self._blocks, self._coarse_blocks):
+            blocks.setdefault(family_of(material), []).append(added)
 
     def box(
         self,
@@ -185,22 +207,33 @@ class MeshBuilder:
         """Shade the ground under a rectangle around this mesh's origin."""
         self._footprints.append(np.array([0.0, 0.0, 1.0, 0.0, half_length, half_width]))
 
-    def add(self, mesh: Mesh, pose: Matrix) -> None:
-        """Add a whole mesh moved by `pose`, this mesh from that mesh."""
-        rotation, offset = pose[:3, :3], pose[:3, 3]
+    def add(self, mesh: Mesh, pose: Matrix, instance: int = 0) -> None:
+        """Add a whole mesh moved by `pose`, this mesh from that mesh; instance: its number if it is a vehicle or a person."""
+        # Fine and coarse must change over as one: then both belong where the mesh stands, else each quad where it lies.
+        anchor = None if mesh.coarse is None else pose[:2, 3]
         for family, vertices in mesh.vertices.items():
-            moved = vertices.copy()
-            moved[:, 0:3] = vertices[:, 0:3] @ rotation.T + offset
-            moved[:, 3:6] = vertices[:, 3:6] @ rotation.T
-            self._blocks.setdefault(family, []).append(moved)
+            added = _Quads(_moved(vertices, pose, instance), anchor)
+            self._blocks.setdefault(family, []).append(added)
+            if mesh.coarse is None:
+                self._coarse_blocks.setdefault(family, []).append(added)
+        if mesh.coarse is not None:
+            self._has_coarse = True
+            for family, vertices in mesh.coarse.vertices.items():
+                self._coarse_blocks.setdefault(family, []).append(_Quads(_moved(vertices, pose, instance), anchor))
         self._lights.extend(move_lights(mesh.lights, pose))
         self._footprints.extend(move_footprints(mesh.footprints, pose))
 
-    def build(self) -> Mesh:
-        """The mesh of all that was added."""
-        vertices = {family: np.concatenate(blocks) for family, blocks in self._blocks.items()}
+    def build(self, coarse: Mesh | None = None) -> Mesh:
+        """The mesh of all that was added, in chunks if it is large; `coarse` stands for the whole of it (see Mesh)."""
         lights = np.array(self._lights, dtype=np.float64).reshape(-1, LIGHT_FLOATS)
-        return Mesh(vertices, lights, np.array(self._footprints, dtype=np.float64).reshape(-1, FOOTPRINT_FLOATS))
+        footprints = np.array(self._footprints, dtype=np.float64).reshape(-1, FOOTPRINT_FLOATS)
+        if coarse is not None:
+            vertices = {family: np.concatenate([quads.vertices for quads in blocks]) for family, blocks in self._blocks.items()}
+            return Mesh(vertices, lights, footprints, coarse)
+        fine, starts, coarse_vertices, coarse_starts = _in_chunks(self._blocks, self._coarse_blocks if self._has_coarse else {})
+        if self._has_coarse:
+            coarse = Mesh(coarse_vertices, lights[:0], footprints[:0], None, coarse_starts)
+        return Mesh(fine, lights, footprints, coarse, starts)
 
     def disc(
         self,
@@ -222,6 +255,87 @@ class MeshBuilder:
             ring = np.concatenate([ring, ring[-1:]])
         middle = np.broadcast_to(centre, ring[:-1:2].shape)
         self.quads(np.stack([middle, ring[:-1:2], ring[1::2], ring[2::2]], axis=1), material, colour, seed)
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Quads:
+    """Vertices that were added together, and where they belong; None: each quad where it lies."""
+
+    vertices: npt.NDArray[np.float32]
+    anchor: Array | None = None
+
+    def anchors(self) -> Array:
+        """(Q, 2)."""
+        if self.anchor is None:
+            return np.asarray(self.vertices.reshape(-1, 4, VERTEX_FLOATS)[:, :, :2].mean(axis=1), dtype=np.float64)
+        return np.broadcast_to(self.anchor, (len(self.vertices) // 4, 2))
+
+
+_Blocks = dict[Family, list[_Quads]]
+_Vertices = dict[Family, npt.NDArray[np.float32]]
+_Starts = dict[Family, npt.NDArray[np.int64]]
+
+
+def _in_chunks(fine: _Blocks, coarse: _Blocks) -> tuple[_Vertices, _Starts | None, _Vertices, _Starts | None]:
+    """Quads sorted by chunk, and where each chunk starts; both kinds have the same chunks."""
+    kinds = (fine, coarse)
+    anchors = [{family: np.concatenate([quads.anchors() for quads in blocks]) for family, blocks in kind.items()} for kind in kinds]
+    vertices = [{family: np.concatenate([quads.vertices for quads in blocks]) for family, blocks in kind.items()} for kind in kinds]
+    everywhere = np.concatenate([np.zeros((0, 2)), *(each for kind in anchors for each in kind.values())])
+    if len(everywhere) == 0 or np.ptp(everywhere, axis=0).max() < 2 * CHUNK_SIDE:
+        return vertices[0], None, vertices[1], None
+    low = everywhere.min(axis=0)
+    columns = int((everywhere[:, 1].max() - low[1]) // CHUNK_SIDE) + 1
+
+    def cells(places: Array) -> npt.NDArray[np.int64]:
+        place = ((places - low) // CHUNK_SIDE).astype(np.int64)
+        return np.asarray(place[:, 0] * columns + place[:, 1])
+
+    known = np.unique(cells(everywhere))
+    starts: list[_Starts] = [{}, {}]
+    for kind in range(2):
+        for family, places in anchors[kind].items():
+            cell = cells(places)
+            order = np.argsort(cell, kind="stable")
+            vertices[kind][family] = vertices[kind][family].reshape(-1, 4, VERTEX_FLOATS)[order].reshape(-1, VERTEX_FLOATS)
+            starts[kind][family] = np.append(np.searchsorted(cell[order], known), len(cell))
+    return vertices[0], starts[0], vertices[1], starts[1]
+
+
+def _moved(vertices: npt.NDArray[np.float32], pose: Matrix, instance: int) -> npt.NDArray[np.float32]:
+    moved = vertices.copy()
+    moved[:, 0:3] = vertices[:, 0:3] @ pose[:3, :3].T + pose[:3, 3]
+    moved[:, 3:6] = vertices[:, 3:6] @ pose[:3, :3].T
+    if instance:
+        moved[:, INSTANCE_COLUMN] = instance
+    return moved
+
+
+def recolour(mesh: Mesh, material: Material, colour: npt.ArrayLike) -> Mesh:
+    """The mesh with all that is of a material in another colour (3,), in its coarse version too."""
+
+    def change(vertices: npt.NDArray[np.float32]) -> None:
+        vertices[vertices[:, MATERIAL_COLUMN] == material, COLOUR_COLUMNS] = np.asarray(colour)
+
+    return _changed(mesh, change)
+
+
+def exchange_materials(mesh: Mesh, exchange: Mapping[Material, Material]) -> Mesh:
+    """The mesh with materials replaced by others of the same family, in its coarse version too."""
+
+    def change(vertices: npt.NDArray[np.float32]) -> None:
+        before = vertices[:, MATERIAL_COLUMN].copy()
+        for old, new in exchange.items():
+            vertices[before == old, MATERIAL_COLUMN] = new
+
+    return _changed(mesh, change)
+
+
+def _changed(mesh: Mesh, change: Callable[[npt.NDArray[np.float32]], None]) -> Mesh:
+    vertices = {family: block.copy() for family, block in mesh.vertices.items()}
+    for block in vertices.values():
+        change(block)
+    return dataclasses.replace(mesh, vertices=vertices, coarse=None if mesh.coarse is None else _changed(mesh.coarse, change))
 
 
 def move_lights(lights: Array, pose: Matrix) -> Array:
