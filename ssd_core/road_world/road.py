@@ -64,11 +64,12 @@ class Hills:
             height = height + amplitude * np.sin(frequency_x * east + frequency_y * north + phase)
         return height
 
-    def slope(self, x: float, y: float) -> tuple[float, float]:
+    def slope(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         """Rise along x and along y, metres a metre."""
-        along_x = along_y = 0.0
+        east, north = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
+        along_x, along_y = np.zeros(np.broadcast_shapes(east.shape, north.shape)), np.zeros(np.broadcast_shapes(east.shape, north.shape))
         for amplitude, frequency_x, frequency_y, phase in self.waves:
-            steepness = amplitude * math.cos(frequency_x * x + frequency_y * y + phase)
+            steepness = amplitude * np.cos(frequency_x * east + frequency_y * north + phase)
             along_x, along_y = along_x + steepness * frequency_x, along_y + steepness * frequency_y
         return along_x, along_y
 
@@ -140,6 +141,23 @@ class Road:
             pose[:3, 2] = up
         pose[:3, 0], pose[:3, 1], pose[:3, 3] = forward, left, origin
         return pose
+
+    def poses(self, s: npt.ArrayLike, t: npt.ArrayLike, yaw: npt.ArrayLike = 0.0) -> Array:
+        """world_from_object (N, 4, 4) of many things on the land, pitched and rolled with it: pose(..., upright=False), all at once."""
+        angle = self.heading(s) + np.asarray(yaw, dtype=np.float64)
+        origin = self.point(s, t)
+        zero, one = np.zeros_like(angle), np.ones_like(angle)
+        forward, left = np.stack([np.cos(angle), np.sin(angle), zero], axis=-1), np.stack([-np.sin(angle), np.cos(angle), zero], axis=-1)
+        along_x, along_y = self.hills.slope(origin[..., 0], origin[..., 1])
+        up = np.stack([-along_x, -along_y, one], axis=-1)
+        for axis in (forward, left):
+            axis[..., 2] = axis[..., 0] * along_x + axis[..., 1] * along_y
+        up /= np.linalg.norm(up, axis=-1, keepdims=True)
+        forward /= np.linalg.norm(forward, axis=-1, keepdims=True)
+        poses = np.zeros((*angle.shape, 4, 4))
+        poses[..., :3, 0], poses[..., :3, 1], poses[..., :3, 2] = forward, np.cross(up, forward), up
+        poses[..., :3, 3], poses[..., 3, 3] = origin, 1.0
+        return poses
 
     @functools.cached_property
     def _table(self) -> Array:
