@@ -22,6 +22,11 @@ class Material(enum.IntEnum):
     BLANK_WALL = 12
     TILES = 13
     FLAT_ROOF = 14
+    CURTAIN_WALL = 15
+    CLADDING = 16
+    DOOR = 17
+    SIGNBOARD = 18
+    TRAFFIC_SIGN = 19
 
     MATT = 20
     PAINT = 21
@@ -38,6 +43,11 @@ class Material(enum.IntEnum):
 
     LEAVES = 40
     FENCE = 41
+    TWIGS = 42
+    BLADES = 43
+    IRON_RAILING = 44
+    PICKETS = 45
+    WIRE_MESH = 46
 
 
 class Family(enum.Enum):
@@ -50,9 +60,5 @@ class Family(enum.Enum):
 
 
 def family_of(material: Material) -> Family:
-    """The family whose shader knows this material."""
-    if material <= Material.GRASS:
-        return Family.GROUND
-    if material <= Material.FLAT_ROOF:
-        return Family.FACADE
-    return Family.SOLID if material <= Material.SIGNAL else Family.CUTOUT
+    """The family whose shader knows this material: each has its own tens."""
+    return (Family.GROUND, Family.FACADE, Family.SOLID, Family.SOLID, Family.CUTOUT)[material // 10]

@@ -45,10 +45,14 @@ _CLASSES = {
     **dict.fromkeys((Material.PAVEMENT, Material.KERB), SemanticClass.PAVEMENT),
     Material.GRASS: SemanticClass.TERRAIN,
     **dict.fromkeys(
-        (Material.WALL, Material.SHOP, Material.BLANK_WALL, Material.TILES, Material.FLAT_ROOF), SemanticClass.BUILDING
+        (
+            Material.WALL, Material.SHOP, Material.BLANK_WALL, Material.TILES, Material.FLAT_ROOF,
+            Material.CURTAIN_WALL, Material.CLADDING, Material.DOOR, Material.SIGNBOARD,
+        ),
+        SemanticClass.BUILDING,
     ),
-    **dict.fromkeys((Material.BARK, Material.LEAVES), SemanticClass.VEGETATION),
-    Material.FENCE: SemanticClass.BARRIER,
-    Material.SIGN: SemanticClass.SIGN,
+    **dict.fromkeys((Material.BARK, Material.LEAVES, Material.TWIGS, Material.BLADES), SemanticClass.VEGETATION),
+    **dict.fromkeys((Material.FENCE, Material.IRON_RAILING, Material.PICKETS, Material.WIRE_MESH), SemanticClass.BARRIER),
+    **dict.fromkeys((Material.SIGN, Material.TRAFFIC_SIGN), SemanticClass.SIGN),
     Material.SIGNAL: SemanticClass.TRAFFIC_LIGHT,
 }  # fmt: skip
