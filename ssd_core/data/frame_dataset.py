@@ -72,11 +72,11 @@ class FrameDatasetWriter:
         image: bytes,
         suffix: str = ".jpg",
         lidar_depth: SparseDepth | None = None,
-        depth: npt.NDArray[np.float32] | str | None = None,
+        depth: npt.NDArray[np.float32] | bytes | str | None = None,
     ) -> None:
         """Write one frame; `image` is a JPEG's or PNG's bytes, kept as they are. Does nothing for a frame that is there already.
 
-        depth: dense (H, W) metres, or the frame_id of a frame that was added with the same depth.
+        depth: dense (H, W) metres, or what encode_depth made of them, or the frame_id of a frame that was added with the same depth.
         """
         if frame.frame_id in self._known:
             return
@@ -86,21 +86,30 @@ class FrameDatasetWriter:
             file.write(image)
         if lidar_depth is not None:
             record["lidar_depth"] = f"lidar_depth/{frame.frame_id}.npz"
-            self._save(record["lidar_depth"], u=lidar_depth.u, v=lidar_depth.v, z=lidar_depth.z)
+            self._save(record["lidar_depth"], _encode(u=lidar_depth.u, v=lidar_depth.v, z=lidar_depth.z))
         if isinstance(depth, str):
             record["depth"] = f"depth/{depth}.npz"
         elif depth is not None:
             record["depth"] = f"depth/{frame.frame_id}.npz"
-            self._save(record["depth"], depth=depth.astype(np.float16))
+            self._save(record["depth"], depth if isinstance(depth, bytes) else encode_depth(depth))
         # The record comes last: a frame with a record is whole.
         append_json_line(self.folder / FRAMES_FILE, record)
         self._known.add(frame.frame_id)
 
-    def _save(self, relative: str, **arrays: npt.NDArray[Any]) -> None:
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    def _save(self, relative: str, content: bytes) -> None:
         with atomic_write(self.folder / relative) as file:
-            file.write(buffer.getvalue())
+            file.write(content)
+
+
+def encode_depth(depth: npt.NDArray[np.float32]) -> bytes:
+    """Dense (H, W) metres as a file of depth/ holds them, for FrameDatasetWriter.add."""
+    return _encode(depth=depth.astype(np.float16))
+
+
+def _encode(**arrays: npt.NDArray[Any]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    return buffer.getvalue()
 
 
 class FrameDataset:

@@ -3,7 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import multiprocessing
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,8 +16,9 @@ import numpy as np
 import pydantic
 from scipy.spatial.transform import Rotation
 
+from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame
-from ssd_core.data.frame_dataset import FrameDataset, FrameDatasetWriter
+from ssd_core.data.frame_dataset import FrameDataset, FrameDatasetWriter, encode_depth
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.images.codec import encode_jpeg
@@ -55,25 +61,80 @@ class _View(NamedTuple):
     base_from_camera: Matrix
 
 
-def render_frames(plan: RenderPlan, folder: Path, on_progress: Callable[[int, int], None] | None = None) -> FrameDataset:
+class RenderedFrame(NamedTuple):
+    """A frame, its JPEG, and its dense depth: encoded (see encode_depth), or the frame_id of an earlier frame with the same depth."""
+
+    frame: Frame
+    image: bytes
+    depth: bytes | str
+
+
+def render_frames(plan: RenderPlan, folder: Path, on_progress: Callable[[int, int], None] | None = None, workers: int = 1) -> FrameDataset:
     """Render what the plan asks for into a frame dataset with dense depth; goes on where a killed run stopped.
 
-    on_progress is called with frames done and frames in all.
+    on_progress is called with frames done and frames in all. workers: processes that share the scenes; the files are the
+    same for every number. More than one are spawned anew, so a script needs its `if __name__ == "__main__":`.
+    Raises DataError if a worker dies, and whatever rendering raises.
     """
     writer = FrameDatasetWriter(folder, {"kind": "rendered", **plan.model_dump(mode="json")})
-    total = plan.scenes * plan.moments * plan.views * len(plan.conditions)
-    done = 0
-    for seed in range(plan.first_scene, plan.first_scene + plan.scenes):
-        names = [name for moment in range(plan.moments) for view in range(plan.views) for name in _frame_ids(plan, seed, moment, view)]
-        if not all(name in writer for name in names):
-            _render_scene(plan, seed, writer)
-        done += len(names)
+    names = {seed: _scene_frame_ids(plan, seed) for seed in range(plan.first_scene, plan.first_scene + plan.scenes)}
+    known = {seed: frozenset(name for name in names[seed] if name in writer) for seed in names}
+    jobs = [_Job(plan, seed, known[seed]) for seed in names if len(known[seed]) < len(names[seed])]
+    total = sum(map(len, names.values()))
+    done = total - sum(len(names[job.seed]) for job in jobs)
+    for job, frames in zip(jobs, _rendered_scenes(jobs, workers), strict=True):
+        for rendered in frames:
+            writer.add(rendered.frame, rendered.image, depth=rendered.depth)
+        done += len(names[job.seed])
         if on_progress:
             on_progress(done, total)
     return FrameDataset(folder)
 
 
-def _render_scene(plan: RenderPlan, seed: int, writer: FrameDatasetWriter) -> None:
+class _Job(NamedTuple):
+    """One scene to render, but for the frames that are there already."""
+
+    plan: RenderPlan
+    seed: int
+    known: frozenset[str]
+
+
+def _rendered_scenes(jobs: list[_Job], workers: int) -> Iterator[Iterable[RenderedFrame]]:
+    """The frames of each job, in the jobs' order."""
+    if workers == 1 or len(jobs) < 2:
+        yield from map(_render_scene, jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(workers, len(jobs)), context, initializer=_start_worker) as pool:
+        waiting: deque[Future[list[RenderedFrame]]] = deque()
+        try:
+            for job in jobs:
+                waiting.append(pool.submit(_render_whole_scene, job))
+                # No further ahead: rendered scenes wait in memory for their turn.
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        except BrokenProcessPool as error:
+            raise DataError(
+                "a rendering process died (out of memory? killed?); what was finished is kept, run again with fewer workers"
+            ) from error
+        finally:
+            for future in waiting:
+                future.cancel()
+
+
+def _start_worker() -> None:
+    # Each process keeps a core busy; threads of the software rasteriser would only get into each other's way.
+    os.environ.setdefault("LP_NUM_THREADS", "1")
+
+
+def _render_whole_scene(job: _Job) -> list[RenderedFrame]:
+    return list(_render_scene(job))
+
+
+def _render_scene(job: _Job) -> Iterator[RenderedFrame]:
+    plan, seed = job.plan, job.seed
     scene = Scene.generate(seed, plan.moments * plan.interval_s + 1)
     for moment in range(plan.moments):
         # Seeded by what it is, not by what came before, so that a resumed run draws the same.
@@ -81,14 +142,14 @@ def _render_scene(plan: RenderPlan, seed: int, writer: FrameDatasetWriter) -> No
         time = (moment + float(generator.uniform(0, 0.9))) * plan.interval_s
         for number, view in enumerate(_views(plan, generator)):
             frame_ids = _frame_ids(plan, seed, moment, number)
-            if not all(frame_id in writer for frame_id in frame_ids):
-                _render_view(plan, scene, time, view, frame_ids, writer)
+            if not job.known.issuperset(frame_ids):
+                yield from _render_view(plan, scene, time, view, frame_ids)
 
 
-def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame_ids: list[str], writer: FrameDatasetWriter) -> None:
+def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame_ids: list[str]) -> Iterator[RenderedFrame]:
     renderer = Renderer(view.camera)
     world_from_camera = scene.world_from_base(time) @ view.base_from_camera
-    depth = renderer.render_depth(scene, world_from_camera, time)
+    depth = encode_depth(renderer.render_depth(scene, world_from_camera, time))
     for condition, frame_id in zip(plan.conditions, frame_ids, strict=True):
         frame = Frame(
             frame_id=frame_id,
@@ -101,8 +162,11 @@ def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame
             condition=condition,
         )
         image = renderer.render(scene, world_from_camera, time, condition).image
-        known = depth if frame_id == frame_ids[0] else frame_ids[0]
-        writer.add(frame, encode_jpeg(image, plan.jpeg_quality), depth=known)
+        yield RenderedFrame(frame, encode_jpeg(image, plan.jpeg_quality), depth if frame_id == frame_ids[0] else frame_ids[0])
+
+
+def _scene_frame_ids(plan: RenderPlan, seed: int) -> list[str]:
+    return [name for moment in range(plan.moments) for view in range(plan.views) for name in _frame_ids(plan, seed, moment, view)]
 
 
 def _frame_ids(plan: RenderPlan, seed: int, moment: int, view: int) -> list[str]:

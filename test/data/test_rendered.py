@@ -1,12 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from ssd_core.data.errors import DataError
 from ssd_core.data.rendered import RenderPlan, render_frames
+from ssd_core.road_world.graphics import GraphicsError
 
 PLAN = RenderPlan(first_scene=77, scenes=1, moments=1, views=2, conditions=("day-clear", "night"), width=112, height=63)
 
@@ -32,3 +35,33 @@ def test_views_share_their_depth_over_conditions_and_a_stopped_run_goes_on(tmp_p
     render_frames(PLAN, half)
     files = [path.relative_to(half) for path in sorted(half.rglob("*")) if path.is_file()]
     assert all((half / path).read_bytes() == (tmp_path / "whole" / path).read_bytes() for path in files)
+
+
+@pytest.mark.render
+def test_two_processes_write_the_same_files_as_one(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"scenes": 3, "views": 1, "width": 64, "height": 36})
+    steps: list[tuple[int, int]] = []
+    for workers in (1, 2):
+        render_frames(plan, tmp_path / str(workers), lambda done, total: steps.append((done, total)), workers)
+    one, two = ({path.relative_to(root): path.read_bytes() for path in root.rglob("*") if path.is_file()} for root in
+                (tmp_path / "1", tmp_path / "2"))  # fmt: skip
+    assert one == two
+    assert steps == [(2, 6), (4, 6), (6, 6)] * 2
+
+
+@pytest.mark.render
+def test_what_goes_wrong_in_a_worker_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN.model_copy(update={"scenes": 2})
+    monkeypatch.setenv("__EGL_VENDOR_LIBRARY_FILENAMES", "/dev/null")
+    with pytest.raises(GraphicsError, match="EGL"):
+        render_frames(plan, tmp_path, workers=2)
+
+
+def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_core.data.rendered._render_whole_scene", _die)
+    with pytest.raises(DataError, match=r"died.*fewer workers"):
+        render_frames(PLAN.model_copy(update={"scenes": 2}), tmp_path, workers=2)
+
+
+def _die(_job: object) -> None:
+    os._exit(9)
