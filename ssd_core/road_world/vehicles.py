@@ -23,11 +23,29 @@ _PLATE = (0.6, 0.6, 0.55)
 _HEADLIGHT_COLOUR = (1.0, 0.93, 0.8)
 
 
+class Unit(NamedTuple):
+    """One stiff piece of a vehicle: its mesh, how far its middle lies ahead of the vehicle's, and its length; metres."""
+
+    mesh: Mesh
+    shift: float
+    length: float
+
+
 class Vehicle(NamedTuple):
-    """A mesh and the length of road it takes, metres."""
+    """A mesh, standing straight; the length of road it takes and half its width with mirrors, metres.
+
+    `pulled`: the stiff pieces that follow the road one by one, for vehicles of more than one.
+    """
 
     mesh: Mesh
     length: float
+    half_width: float = 1.0
+    pulled: tuple[Unit, ...] = ()
+
+    @property
+    def units(self) -> tuple[Unit, ...]:
+        """What drives: the pulled pieces, or the mesh alone."""
+        return self.pulled or (Unit(self.mesh, 0.0, self.length),)
 
 
 def make_vehicle(rng: np.random.Generator, large: float = 0.25) -> Vehicle:
@@ -185,7 +203,7 @@ def make_cyclist(rng: np.random.Generator) -> Vehicle:
     builder.ellipsoid((0.14, 0, 1.69), (0.14, 0.11, 0.09), Material.MATT, rng.uniform(0.05, 0.7, 3), rows=4, columns=8)
     builder.box((-0.62, 0, 0.66), (0.05, 0.08, 0.06), Material.TAILLIGHT, (0.5, 0.01, 0.01), seed)
     builder.footprint(0.8, 0.25)
-    return Vehicle(builder.build(), 1.8)
+    return Vehicle(builder.build(), 1.8, 0.35)
 
 
 def _body_ring(x: float, half: float, bottom: float, top: float) -> Array:

@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who else is on the road: lanes full of drivers, from an empty street to a jam, and where each of them is at a time."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from ssd_core.road_world.meshes import Array, Part
+from ssd_core.road_world.road import Road
+from ssd_core.road_world.vehicles import Unit, Vehicle, make_cyclist, make_vehicle
+
+Density = Literal["free", "normal", "dense", "jam"]
+DENSITIES: tuple[Density, ...] = get_args(Density)
+DENSITY_SHARES = (0.2, 0.3, 0.28, 0.22)
+# The ego vehicle's body about base_link, metres: from its tail to its nose, and half its width.
+EGO_TAIL, EGO_NOSE, EGO_HALF_WIDTH = -1.0, 3.7, 0.95
+# Nobody is met farther behind and ahead of the ego vehicle: who drives out of one end comes in again at the other.
+REACH_BEHIND, REACH_AHEAD = 140.0, 250.0
+# Free room between bodies that is never used up, metres: along the road, and to the side.
+_CLEARANCE, _SIDE_CLEARANCE = 0.6, 0.12
+_SHARPEST_BEND = 0.01
+# Cars, large vehicles and two-wheelers of a scene.
+_MODELS = (22, 12, 4)
+
+
+class Flow(NamedTuple):
+    """How full lanes are: bumper to bumper gaps (shortest, mean of what is added), share of large
+    vehicles, mean speed as a share of the limit, and surge (metres)."""
+
+    shortest_gap: float
+    mean_gap: float
+    large_share: float
+    mean_speed: tuple[float, float]
+    surge: float
+
+
+FLOWS: dict[Density, Flow] = {
+    "free": Flow(14.0, 60.0, 0.15, (0.68, 0.9), 2.0),
+    "normal": Flow(8.0, 22.0, 0.22, (0.5, 0.8), 2.5),
+    "dense": Flow(3.5, 6.0, 0.28, (0.3, 0.6), 1.2),
+    "jam": Flow(1.6, 1.8, 0.34, (0.1, 0.25), 0.5),
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Driver:
+    """Somebody driving along a lane.
+
+    Metres of road = start + speed * time + the ego vehicle's distance (who follows_ego only) + surge * sin(pulse * time + phase),
+    wrapped into the reach around the ego vehicle. They keep `t` to the left of the centre line, and those with a `change`
+    move over by that many metres, beginning at `change_time`, within `change_duration` seconds.
+    """
+
+    vehicle: Vehicle
+    t: float
+    direction: int
+    start: float
+    speed: float = 0.0
+    follows_ego: bool = True
+    surge: float = 0.0
+    pulse: float = 1.0
+    phase: float = 0.0
+    change: float = 0.0
+    change_time: float = 0.0
+    change_duration: float = 4.0
+
+
+class Traffic:
+    """All drivers of a road; positions are computed for everybody at once. owners (U,): whose driver's each stiff piece is."""
+
+    def __init__(self, road: Road, drivers: list[Driver]) -> None:
+        self.road, self.drivers = road, tuple(drivers)
+        self._units: list[Unit] = [unit for driver in drivers for unit in driver.vehicle.units]
+        self.owners = np.array([number for number, driver in enumerate(drivers) for _ in driver.vehicle.units], dtype=np.int64)
+        self._shift = np.array([unit.shift for unit in self._units])
+
+    def parts(self, time: float, ego_distance: float) -> list[Part]:
+        """Everybody near the ego vehicle, which is `ego_distance` metres along the road at `time` seconds."""
+        if not self.drivers:
+            return []
+        return [Part(unit.mesh, pose) for unit, pose in zip(self._units, self.poses(time, ego_distance), strict=True)]
+
+    def poses(self, time: float, ego_distance: float) -> Array:
+        """world_from_unit (U, 4, 4) of all vehicles' stiff pieces."""
+        s, t, yaw = self.positions(time, ego_distance)
+        s = s[self.owners] + self._shift * self._field("direction")[self.owners]
+        return self.road.poses(s, t[self.owners], yaw[self.owners])
+
+    @property
+    def sizes(self) -> Array:
+        """Half length and half width (U, 2) of all vehicles' stiff pieces, metres."""
+        widths = np.array([driver.vehicle.half_width for driver in self.drivers])[self.owners]
+        return np.stack([np.array([unit.length / 2 for unit in self._units]), widths], axis=-1)
+
+    def positions(self, time: float, ego_distance: float) -> tuple[Array, Array, Array]:
+        """Road coordinates s, t (N,) of all drivers' middles, and yaw (N,) against the road in radians."""
+        field = self._field
+        angle = field("pulse") * time + field("phase")
+        ahead = field("start") + field("speed") * time + field("surge") * np.sin(angle) - (1 - field("follows_ego")) * ego_distance
+        ahead = (ahead + REACH_BEHIND) % (REACH_BEHIND + REACH_AHEAD) - REACH_BEHIND
+        share = np.clip((time - field("change_time")) / field("change_duration"), 0.0, 1.0)
+        t = field("t") + field("change") * share * share * (3 - 2 * share)
+        # About 9 m/s: how far along they get while moving over.
+        lean = field("change") * 6 * share * (1 - share) / field("change_duration") / 9.0
+        yaw = np.where(field("direction") > 0, 0.0, np.pi) + np.arctan(lean)
+        return ahead + ego_distance, t, yaw
+
+    @functools.cached_property
+    def _table(self) -> dict[str, Array]:
+        names = [item.name for item in dataclasses.fields(Driver) if item.name != "vehicle"]
+        return {name: np.array([float(getattr(driver, name)) for driver in self.drivers]) for name in names}
+
+    def _field(self, name: str) -> Array:
+        return self._table[name]
+
+
+def make_traffic(seed: int, road: Road, density: Density) -> Traffic:
+    """The traffic of a seed. In the ego vehicle's lane there is a place for the ego vehicle, whose bumpers nobody touches."""
+    drivers: list[Driver] = []
+    flow = FLOWS[density]
+    fleet = _Fleet(seed, road, flow)
+    for lane in range(road.lanes_per_direction):
+        drivers.extend(_oncoming_lane(np.random.default_rng([seed, 2, lane, 0]), road, lane, fleet))
+        rng = np.random.default_rng([seed, 2, lane, 1])
+        drivers.extend(_own_lane(rng, road, flow, fleet) if lane == ego_lane(road) else _neighbour_lane(rng, road, lane, flow, fleet))
+    return Traffic(road, drivers)
+
+
+def _oncoming_lane(rng: np.random.Generator, road: Road, lane: int, fleet: _Fleet) -> list[Driver]:
+    """Its density has nothing to do with the own direction's."""
+    flow = FLOWS[DENSITIES[int(rng.choice(len(DENSITIES), p=DENSITY_SHARES))]]
+    speed = speed_limit(road) * rng.uniform(*flow.mean_speed)
+    return [
+        dataclasses.replace(driver, direction=-1, speed=-speed, follows_ego=False)
+        for driver in _ring(rng, road, road.lane_centre(lane, -1), -1, flow, fleet)
+    ]
+
+
+def _neighbour_lane(rng: np.random.Generator, road: Road, lane: int, flow: Flow, fleet: _Fleet) -> list[Driver]:
+    """Creeps past the ego vehicle or is passed by it."""
+    drift = rng.uniform(-1.5, 1.5)
+    return [dataclasses.replace(driver, speed=drift) for driver in _ring(rng, road, road.lane_centre(lane, 1), 1, flow, fleet)]
+
+
+def _ring(rng: np.random.Generator, road: Road, lane_t: float, direction: int, flow: Flow, fleet: _Fleet) -> list[Driver]:
+    """A lane filled from end to end; the ends meet, since it wraps around."""
+    drivers: list[Driver] = []
+    s, pulse, phase = 0.0, 2 * np.pi / rng.uniform(8, 15), rng.uniform(0, 2 * np.pi)
+    surge = rng.uniform(0.3, 1.0) * flow.surge
+    while True:
+        vehicle = fleet.draw(rng)
+        gap = flow.shortest_gap + rng.exponential(flow.mean_gap) + 2 * surge
+        if s + vehicle.length + gap > REACH_BEHIND + REACH_AHEAD:
+            return drivers
+        t = _across(rng, road, lane_t, direction, vehicle)
+        # Each answers a little later than who drives in front.
+        drivers.append(Driver(vehicle, t, direction, s + vehicle.length / 2, surge=surge, pulse=pulse, phase=phase + 0.02 * direction * s))
+        s += vehicle.length + gap
+
+
+def _own_lane(rng: np.random.Generator, road: Road, flow: Flow, fleet: _Fleet) -> list[Driver]:
+    """A queue ahead of the ego vehicle and one behind it; some streets leave the view free."""
+    lane_t, drivers = road.lane_centre(ego_lane(road), 1), list[Driver]()
+    surge, pulse, phase = rng.uniform(0.3, 1.0) * flow.surge, 2 * np.pi / rng.uniform(8, 15), rng.uniform(0, 2 * np.pi)
+    for way, bumper, reach in ((1, EGO_NOSE, REACH_AHEAD - 20), (-1, EGO_TAIL, -REACH_BEHIND + 20)):
+        s = bumper + way * (_CLEARANCE + surge + flow.shortest_gap * rng.uniform(0.4, 2.5) + rng.exponential(flow.mean_gap * 0.6))
+        while s * way < reach * way:
+            vehicle = fleet.draw(rng)
+            middle = s + way * vehicle.length / 2
+            t = _across(rng, road, lane_t, 1, vehicle)
+            drivers.append(Driver(vehicle, t, 1, middle, surge=surge, pulse=pulse, phase=phase + 0.02 * middle))
+            s += way * (vehicle.length + flow.shortest_gap + rng.exponential(flow.mean_gap) + 2 * surge)
+    return drivers
+
+
+class _Fleet:
+    """The vehicles of one scene: making each driver's own would take seconds, and nobody would see the difference."""
+
+    def __init__(self, seed: int, road: Road, flow: Flow) -> None:
+        self._seed, self._room, self._large_share = seed, road.lane_width - 2 * _SIDE_CLEARANCE - 0.2, flow.large_share
+
+    def draw(self, rng: np.random.Generator) -> Vehicle:
+        """One that fits into a lane."""
+        while True:
+            kind = int(rng.choice(3, p=[0.95 * (1 - self._large_share), 0.95 * self._large_share, 0.05]))
+            vehicle = _fleet_vehicle(self._seed, kind, int(rng.integers(_MODELS[kind])))
+            if 2 * vehicle.half_width < self._room:
+                return vehicle
+
+
+@functools.lru_cache(maxsize=2 * sum(_MODELS))
+def _fleet_vehicle(seed: int, kind: int, number: int) -> Vehicle:
+    rng = np.random.default_rng([seed, 17, kind, number])
+    return make_cyclist(rng) if kind == 2 else make_vehicle(rng, float(kind))
+
+
+def _across(rng: np.random.Generator, road: Road, lane_t: float, direction: int, vehicle: Vehicle) -> float:
+    """Where in the lane: about its middle, narrow ones towards the kerb; never over the line, nor in a bend with long corners."""
+    # In a bend the ends of a stiff piece swing out.
+    swing = max(unit.length for unit in vehicle.units) ** 2 / 8 * _SHARPEST_BEND
+    room = max(road.lane_width / 2 - vehicle.half_width - _SIDE_CLEARANCE - swing, 0.0)
+    if vehicle.half_width < 0.5:
+        return lane_t - direction * room * rng.uniform(0.3, 1.0)
+    return lane_t + float(np.clip(rng.normal(0, 0.15), -room, room))
+
+
+def speed_limit(road: Road) -> float:
+    """m/s: what the road allows, or a town's 50 km/h where it doesn't say."""
+    return float(getattr(road, "speed_limit", 13.9))
+
+
+def ego_lane(road: Road) -> int:
+    """Number of the lane that the ego vehicle keeps to."""
+    return int(getattr(road, "ego_lane", 0))
