@@ -29,6 +29,11 @@ class Weather(str, enum.Enum):
     DAY_CLEAR = "day-clear"
     NIGHT = "night"
     DAY_RAIN = "day-rain"
+    OVERCAST = "overcast"
+    DUSK = "dusk"
+    NIGHT_RAIN = "night-rain"
+    FOG = "fog"
+    SNOW = "snow"
 
 
 class _Event(NamedTuple):

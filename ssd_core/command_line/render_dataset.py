@@ -24,6 +24,11 @@ _DESCRIPTIONS = {
     Weather.DAY_CLEAR: "Rendered street, clear day",
     Weather.NIGHT: "Night, rendered street",
     Weather.DAY_RAIN: "Rain, rendered street",
+    Weather.OVERCAST: "Rendered street, overcast",
+    Weather.DUSK: "Rendered street, dusk",
+    Weather.NIGHT_RAIN: "Night, rain, rendered street",
+    Weather.FOG: "Rendered street, fog",
+    Weather.SNOW: "Rendered street, snow",
 }
 # RobotCar's Bumblebee: focal length in widths of the picture, a mild barrel distortion; and where its laser sits on the camera
 # (x y z roll pitch yaw as in the dataset's extrinsics: a push-broom ahead of and below the camera).

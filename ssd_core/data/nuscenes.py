@@ -175,8 +175,11 @@ class NuScenesFrames:
 
 
 def condition_of(description: str) -> str:
-    """ "night" (rain at night too), "day-rain" or "day-clear", from a scene's description."""
+    """ "night" (rain at night too), "day-rain" or "day-clear", from a scene's description; rendered scenes also say overcast, dusk, ..."""
     text = description.lower()
+    rendered = re.search(r"rendered street, (overcast|dusk|fog|snow)", text)
+    if rendered:
+        return rendered[1]
     if re.search(r"\bnight", text):
         return "night"
     return "day-rain" if re.search(r"\brain", text) else "day-clear"

@@ -28,6 +28,7 @@ from ssd_core.geometry.pose import Matrix, invert_pose, transform_points
 from ssd_core.images.codec import Image, ImageDecodeError
 from ssd_core.images.encodings import decode_raw_image
 from ssd_core.images.resize import resize_image
+from ssd_core.road_world.weather import CONDITIONS as RENDERED_CONDITIONS
 
 CAMERA_NAME = "stereo/left"
 MODEL_NAME = "stereo_wide_left"
@@ -35,7 +36,8 @@ LASERS = ("lms_front", "ldmrs")
 SPLITS = ("all", "train", "val", "test")
 CONDITIONS = {"2014-12-09-13-21-02": "day-clear", "2014-12-16-18-44-24": "night"}
 """Conditions of the two traverses of the usual protocol, by name."""
-_CONDITION_WORDS = ("day-clear", "day-rain", "night")
+# Longer words first: night is also in night-rain.
+_CONDITION_WORDS = sorted(RENDERED_CONDITIONS, key=len, reverse=True)
 
 _KEPT_SHARE = 0.8  # 768 of 960 rows: below them is the vehicle's own bonnet
 _MIN_DEPTH = 0.1

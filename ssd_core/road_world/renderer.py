@@ -178,7 +178,14 @@ class _Frame:
     def picture(self, weather: Weather) -> npt.NDArray[np.uint8]:
         """Call it after inverse_depth, whose depth buffer it may go on using."""
         features = tuple(
-            name for name, on in (("SHADOWS", weather.has_shadows), ("NIGHT", weather.is_night), ("WET", weather.wetness > 0)) if on
+            name
+            for name, on in (
+                ("SHADOWS", weather.has_shadows),
+                ("NIGHT", weather.is_night),
+                ("WET", weather.wetness > 0),
+                ("SNOW", weather.snow > 0),
+            )
+            if on
         )
         uniforms = self._uniforms(weather)
         if weather.has_shadows:
@@ -283,12 +290,17 @@ class _Frame:
             "sun_colour",
             "sky_horizon",
             "sky_zenith",
+            "sky_glow",
+            "sky_light",
+            "bounce_light",
             "cloud_colour",
             "cloud_cover",
-            "ambient",
+            "cloud_shape",
             "fog_density",
+            "fog_height",
             "fog_colour",
             "wetness",
+            "snow",
             "lit_windows",
             "glow",
         )

@@ -112,6 +112,8 @@ def test_splits_and_conditions(tmp_path) -> None:
         ("RAIN", "day-rain"),
         ("Waiting for a train, drainage", "day-clear"),
         ("", "day-clear"),
+        ("Rendered street, fog", "fog"),
+        ("Foggy snow, but not rendered", "day-clear"),
     ],
 )
 def test_condition_comes_from_whole_words(description, condition) -> None:

@@ -158,7 +158,11 @@ def test_the_conditions_of_known_traverses_and_by_argument(root: Path) -> None:
     (root / DAY).rename(root / "2014-12-16-18-44-24")
     assert RobotCarFrames(root).frames()[0].condition == "night"
     assert RobotCarFrames(root, condition="dusk").frames()[0].condition == "dusk"
-    assert [condition_of(name) for name in ("2015-01-01-00-00-00", "rendered-day-rain-0001")] == ["unknown", "day-rain"]
+    assert [condition_of(name) for name in ("2015-01-01-00-00-00", "rendered-day-rain-0001", "rendered-night-rain-0002")] == [
+        "unknown",
+        "day-rain",
+        "night-rain",
+    ]
 
 
 def test_split_lists_give_frames_and_their_neighbours(written: Path, tmp_path: Path) -> None:

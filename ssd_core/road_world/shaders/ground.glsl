@@ -96,6 +96,8 @@ Surface surface() {
         s.albedo = mix(green, vec3(0.16, 0.125, 0.08), smoothstep(0.62, 0.9, broad * 0.6 + tuft * 0.4)) * (0.45 + 0.7 * tuft + 0.35 * fine);
         s.normal = normalize(n + vec3(noise(p * 0.6).rg - 0.5, 0.0) * 0.6);
     }
-    s.albedo *= mix(1.0, 0.55, wetness * (material == GRASS ? 0.4 : 1.0)) * footprint_shade();
+    s.albedo *= mix(1.0, 0.55, wetness * (material == GRASS ? 0.4 : 1.0));
+    open_sky = footprint_shade();
+    s.albedo *= mix(1.0, open_sky, 0.5);
     return s;
 }

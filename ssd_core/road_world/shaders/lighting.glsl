@@ -16,8 +16,10 @@ in vec2 uv;
 flat in vec2 material_and_seed;
 out vec4 radiance;
 
-uniform float ambient;
+uniform vec3 sky_light;
+uniform vec3 bounce_light;
 uniform float fog_density;
+uniform float fog_height;
 uniform vec3 fog_colour;
 uniform float wetness;
 uniform float lit_windows;
@@ -39,6 +41,11 @@ uniform vec4 light_position[MAX_LIGHTS];  // w: 1 for a lamp shining downwards, 
 uniform vec3 light_direction[MAX_LIGHTS];
 uniform vec3 light_colour[MAX_LIGHTS];
 #endif
+#ifdef SNOW
+uniform float snow;
+float swept = 0.0; // how much of the snow traffic has taken away
+#endif
+float open_sky = 1.0; // how much of the sky's light reaches a point, for what stands close by
 
 float hash(vec2 p) {
     return fract(sin(dot(p, vec2(127.1, 311.7))) * 43758.5453);
@@ -106,7 +113,7 @@ vec3 lamplight(vec3 n) {
 vec3 shade(Surface s) {
     vec3 view = normalize(relative);
     vec3 n = s.normal;
-    vec3 light = mix(sky_horizon * 0.42, mix(sky_horizon, sky_zenith, 0.45), n.z * 0.5 + 0.5) * ambient;
+    vec3 light = mix(bounce_light, sky_light, n.z * 0.5 + 0.5) * open_sky;
 #ifdef SHADOWS
     float sun = sunlight(n) * max(dot(n, sun_direction), 0.0);
     light += sun_colour * sun;
@@ -138,15 +145,46 @@ vec3 shade(Surface s) {
 }
 
 vec3 through_air(vec3 radiance_of_surface) {
-    float clear = exp(-fog_density * length(relative));
-    return mix(fog_colour, radiance_of_surface, clear);
+    float distance_to = length(relative);
+    // Fog thins with height: its mean along the ray.
+    float rise = clamp(relative.z / fog_height, -2.0, 20.0);
+    float mean = abs(rise) < 0.01 ? 1.0 : (1.0 - exp(-rise)) / rise;
+    float clear = exp(-fog_density * mean * distance_to);
+    vec3 air = fog_colour;
+#ifdef SHADOWS
+    float towards_sun = max(dot(relative, sun_direction) / distance_to, 0.0);
+    air += sky_glow * towards_sun * towards_sun * towards_sun;
+#endif
+    return mix(air, radiance_of_surface, clear);
 }
+
+#ifdef SNOW
+// Snow lies on what faces up; wheels turn it to slush.
+void lay_snow(inout Surface s, int material) {
+    vec2 p = material <= GRASS ? uv : local.xy;
+    float drift = noise(p * 0.031).r * 0.65 + noise(p * 0.37).g * 0.35;
+    float faces_up = smoothstep(0.25, 0.8, s.normal.z);
+    float lies = smoothstep(1.0 - snow, 1.25 - snow, drift * 0.8 + 0.2 - 0.75 * swept) * faces_up;
+    float thin = faces_up * snow * (0.5 - 0.3 * swept);
+    float cover = max(lies, thin * smoothstep(0.35, 0.7, noise(p * 1.1).b));
+    vec3 white = vec3(0.74, 0.77, 0.80) * (0.86 + 0.2 * noise(p * 0.21).g);
+    s.albedo = mix(s.albedo * (1.0 - 0.45 * swept), white, cover);
+    s.mirror *= 1.0 - cover;
+    s.emission *= 1.0 - cover;
+}
+#endif
 
 Surface surface();
 
 void main() {
+    int material = int(material_and_seed.x + 0.5);
 #ifdef CUTOUT
-    if (is_open(int(material_and_seed.x + 0.5), material_and_seed.y, uv)) discard;
+    if (is_open(material, material_and_seed.y, uv)) discard;
 #endif
-    radiance = vec4(through_air(shade(surface())), 1.0);
+    Surface s = surface();
+#ifdef SNOW
+    lay_snow(s, material);
+#endif
+    // The sensor's motion blur needs how far everything is: inverse depth, as in depth.frag.
+    radiance = vec4(through_air(shade(s)), gl_FragCoord.w);
 }
