@@ -1,14 +1,19 @@
-// Leaves and railings.
+// Leaves, twigs, blades of grass and railings.
 Surface surface() {
     int material = int(material_and_seed.x + 0.5);
+    float seed = material_and_seed.y;
     vec3 n = normalize(normal);
     Surface s = Surface(colour, n, 0.0, 30.0, vec3(0.0), 0.0);
     if (material == LEAVES) {
-        vec4 t = noise(uv * 0.16 + vec2(material_and_seed.y * 7.31, material_and_seed.y * 3.17));
-        s.albedo = colour * (0.45 + 1.0 * t.a) * (0.85 + 0.3 * t.r);
-        // Leaves let some light through: soften the dark side.
-        s.normal = normalize(n + vec3(0.0, 0.0, 0.35) + (t.rgb - 0.5) * 0.8);
-    } else if (dot(n, relative) > 0.0) s.normal = -n;
+        vec4 t = leaf_noise(leaf_place(seed, uv), LEAF_GRAIN);
+        // Gaps between clumps show the dark inside, single leaves catch the light.
+        s.albedo = colour * (0.30 + 1.15 * smoothstep(0.25, 0.95, t.a)) * (0.8 + 0.4 * t.r);
+        // Leaves let some light through: soften the dark side, and point every clump its own way.
+        s.normal = normalize(n + vec3(0.0, 0.0, 0.3) + (t.rgb - 0.5) * 1.3);
+    } else if (material == BLADES) {
+        s.albedo = colour * mix(0.45, 1.15, seed < 1.0 ? uv.y : 1.0 - abs(uv.x));
+        s.normal = normalize(n + vec3(0.0, 0.0, 0.35));
+    } else if (material != TWIGS && dot(n, relative) > 0.0) s.normal = -n;
     s.albedo *= mix(1.0, 0.8, wetness);
     return s;
 }
