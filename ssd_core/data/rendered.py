@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Frames of the rendered world with exact depth, from cameras of many kinds: what supervised training learns from."""
+"""Frames of the rendered world with exact depth, as plans say; a plan of single views for supervised training is here."""
 
 from __future__ import annotations
 
+import abc
 import multiprocessing
 import os
 from collections import deque
@@ -10,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pydantic
@@ -31,12 +32,36 @@ from ssd_core.storage.configuration import StrictModel
 Range = tuple[float, float]
 
 
-class RenderPlan(StrictModel):
-    """Which scenes are rendered, and from where. Ranges are drawn from uniformly, anew for every view."""
+class RenderedFrame(NamedTuple):
+    """A frame, its JPEG, and its dense depth: encoded (see encode_depth), the frame_id of an earlier frame with the same depth, or none."""
 
+    frame: Frame
+    image: bytes
+    depth: bytes | str | None
+
+
+class ScenePlan(StrictModel, abc.ABC):
+    """Which scenes are rendered; subclasses say what of them."""
+
+    kind: ClassVar[str]
+    """What the frame dataset says it was made from."""
     first_scene: pydantic.NonNegativeInt = 1000
     """Seeds from here on; keep those of training and validation apart."""
     scenes: pydantic.PositiveInt = 200
+
+    @abc.abstractmethod
+    def frame_ids(self, seed: int) -> list[str]:
+        """Names of all frames of a scene."""
+
+    @abc.abstractmethod
+    def render_scene(self, seed: int, known: frozenset[str]) -> Iterator[RenderedFrame]:
+        """The frames of a scene in the order of `frame_ids`; those in `known` may be left out."""
+
+
+class RenderPlan(ScenePlan):
+    """Single views from cameras of many kinds. Ranges are drawn from uniformly, anew for every view."""
+
+    kind = "rendered"
     moments: pydantic.PositiveInt = 10
     """Times a scene is looked at, `interval_s` of driving apart."""
     interval_s: pydantic.PositiveFloat = 6.0
@@ -55,29 +80,37 @@ class RenderPlan(StrictModel):
     roll: Range = (-1.5, 1.5)
     jpeg_quality: pydantic.PositiveInt = 92
 
+    def frame_ids(self, seed: int) -> list[str]:
+        """See ScenePlan."""
+        return [name for moment in range(self.moments) for view in range(self.views) for name in _frame_ids(self, seed, moment, view)]
+
+    def render_scene(self, seed: int, known: frozenset[str]) -> Iterator[RenderedFrame]:
+        """See ScenePlan."""
+        scene = Scene.generate(seed, self.moments * self.interval_s + 1)
+        for moment in range(self.moments):
+            # Seeded by what it is, not by what came before, so that a resumed run draws the same.
+            generator = np.random.default_rng([seed, moment, 91])
+            time = (moment + float(generator.uniform(0, 0.9))) * self.interval_s
+            for number, view in enumerate(_views(self, generator)):
+                frame_ids = _frame_ids(self, seed, moment, number)
+                if not known.issuperset(frame_ids):
+                    yield from _render_view(self, scene, time, view, frame_ids)
+
 
 class _View(NamedTuple):
     camera: PinholeCamera
     base_from_camera: Matrix
 
 
-class RenderedFrame(NamedTuple):
-    """A frame, its JPEG, and its dense depth: encoded (see encode_depth), or the frame_id of an earlier frame with the same depth."""
-
-    frame: Frame
-    image: bytes
-    depth: bytes | str
-
-
-def render_frames(plan: RenderPlan, folder: Path, on_progress: Callable[[int, int], None] | None = None, workers: int = 1) -> FrameDataset:
+def render_frames(plan: ScenePlan, folder: Path, on_progress: Callable[[int, int], None] | None = None, workers: int = 1) -> FrameDataset:
     """Render what the plan asks for into a frame dataset with dense depth; goes on where a killed run stopped.
 
     on_progress is called with frames done and frames in all. workers: processes that share the scenes; the files are the
     same for every number. More than one are spawned anew, so a script needs its `if __name__ == "__main__":`.
     Raises DataError if a worker dies, and whatever rendering raises.
     """
-    writer = FrameDatasetWriter(folder, {"kind": "rendered", **plan.model_dump(mode="json")})
-    names = {seed: _scene_frame_ids(plan, seed) for seed in range(plan.first_scene, plan.first_scene + plan.scenes)}
+    writer = FrameDatasetWriter(folder, {"kind": plan.kind, **plan.model_dump(mode="json")})
+    names = {seed: plan.frame_ids(seed) for seed in range(plan.first_scene, plan.first_scene + plan.scenes)}
     known = {seed: frozenset(name for name in names[seed] if name in writer) for seed in names}
     jobs = [_Job(plan, seed, known[seed]) for seed in names if len(known[seed]) < len(names[seed])]
     total = sum(map(len, names.values()))
@@ -94,7 +127,7 @@ def render_frames(plan: RenderPlan, folder: Path, on_progress: Callable[[int, in
 class _Job(NamedTuple):
     """One scene to render, but for the frames that are there already."""
 
-    plan: RenderPlan
+    plan: ScenePlan
     seed: int
     known: frozenset[str]
 
@@ -134,16 +167,7 @@ def _render_whole_scene(job: _Job) -> list[RenderedFrame]:
 
 
 def _render_scene(job: _Job) -> Iterator[RenderedFrame]:
-    plan, seed = job.plan, job.seed
-    scene = Scene.generate(seed, plan.moments * plan.interval_s + 1)
-    for moment in range(plan.moments):
-        # Seeded by what it is, not by what came before, so that a resumed run draws the same.
-        generator = np.random.default_rng([seed, moment, 91])
-        time = (moment + float(generator.uniform(0, 0.9))) * plan.interval_s
-        for number, view in enumerate(_views(plan, generator)):
-            frame_ids = _frame_ids(plan, seed, moment, number)
-            if not job.known.issuperset(frame_ids):
-                yield from _render_view(plan, scene, time, view, frame_ids)
+    return job.plan.render_scene(job.seed, job.known)
 
 
 def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame_ids: list[str]) -> Iterator[RenderedFrame]:
@@ -163,10 +187,6 @@ def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame
         )
         image = renderer.render(scene, world_from_camera, time, condition).image
         yield RenderedFrame(frame, encode_jpeg(image, plan.jpeg_quality), depth if frame_id == frame_ids[0] else frame_ids[0])
-
-
-def _scene_frame_ids(plan: RenderPlan, seed: int) -> list[str]:
-    return [name for moment in range(plan.moments) for view in range(plan.views) for name in _frame_ids(plan, seed, moment, view)]
 
 
 def _frame_ids(plan: RenderPlan, seed: int, moment: int, view: int) -> list[str]:
