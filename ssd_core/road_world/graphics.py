@@ -55,7 +55,7 @@ class Graphics:
 
     def surface_program(self, family: Family, features: tuple[str, ...]) -> moderngl.Program:
         """The program that paints a family; features are SHADOWS, NIGHT, WET."""
-        parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", f"{family.value}.glsl")
+        parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", "letters.glsl", f"{family.value}.glsl")
         return self._program("geometry.vert", parts, self._with_cutout(family, features))
 
     def depth_program(self, family: Family) -> moderngl.Program:
