@@ -36,10 +36,14 @@ class Material(enum.IntEnum):
     BARK = 25
     SIGN = 26
     PANEL = 27
+    WHEEL = 28
+    PLATE = 29
     HEADLIGHT = 30
     TAILLIGHT = 31
     LAMP = 32
     SIGNAL = 33
+    BRAKE_LIGHT = 34
+    LETTERED = 35
 
     LEAVES = 40
     FENCE = 41

@@ -3,49 +3,21 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
-import numpy.typing as npt
 
+from ssd_core.road_world.bodies import DARK, GLASS, PAINTS, Unit, Vehicle
+from ssd_core.road_world.cars import make_car
 from ssd_core.road_world.materials import Material
-from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, pick
+from ssd_core.road_world.meshes import Array, MeshBuilder, pick
 
-PAINTS = [
-    (0.70, 0.71, 0.72), (0.72, 0.72, 0.70), (0.02, 0.02, 0.022), (0.03, 0.032, 0.036), (0.30, 0.31, 0.32), (0.13, 0.135, 0.14),
-    (0.40, 0.41, 0.42), (0.30, 0.02, 0.02), (0.02, 0.05, 0.20), (0.04, 0.11, 0.25), (0.22, 0.18, 0.12), (0.03, 0.09, 0.05),
-    (0.55, 0.33, 0.03), (0.50, 0.12, 0.02),
-]  # fmt: skip
-_DARK = (0.012, 0.012, 0.013)
-_GLASS = (0.02, 0.025, 0.03)
+__all__ = ["PAINTS", "Unit", "Vehicle", "make_bus", "make_car", "make_cyclist", "make_lorry", "make_van", "make_vehicle"]
+
+
+_DARK = DARK
+_GLASS = GLASS
 _RIM = (0.35, 0.35, 0.37)
 _PLATE = (0.6, 0.6, 0.55)
 _HEADLIGHT_COLOUR = (1.0, 0.93, 0.8)
-
-
-class Unit(NamedTuple):
-    """One stiff piece of a vehicle: its mesh, how far its middle lies ahead of the vehicle's, and its length; metres."""
-
-    mesh: Mesh
-    shift: float
-    length: float
-
-
-class Vehicle(NamedTuple):
-    """A mesh, standing straight; the length of road it takes and half its width with mirrors, metres.
-
-    `pulled`: the stiff pieces that follow the road one by one, for vehicles of more than one.
-    """
-
-    mesh: Mesh
-    length: float
-    half_width: float = 1.0
-    pulled: tuple[Unit, ...] = ()
-
-    @property
-    def units(self) -> tuple[Unit, ...]:
-        """What drives: the pulled pieces, or the mesh alone."""
-        return self.pulled or (Unit(self.mesh, 0.0, self.length),)
 
 
 def make_vehicle(rng: np.random.Generator, large: float = 0.25) -> Vehicle:
@@ -53,36 +25,6 @@ def make_vehicle(rng: np.random.Generator, large: float = 0.25) -> Vehicle:
     if rng.random() >= large:
         return make_car(rng)
     return (make_van, make_van, make_lorry, make_bus)[rng.integers(4)](rng)
-
-
-def make_car(rng: np.random.Generator) -> Vehicle:
-    """A saloon, hatchback or off-roader."""
-    kind = rng.choice(["saloon", "hatchback", "off-roader"], p=[0.4, 0.33, 0.27])
-    length = {"saloon": rng.uniform(4.4, 4.9), "hatchback": rng.uniform(3.7, 4.3), "off-roader": rng.uniform(4.3, 4.8)}[kind]
-    half = rng.uniform(0.87, 0.94) + (0.04 if kind == "off-roader" else 0)
-    belt = rng.uniform(0.92, 0.98) + (0.14 if kind == "off-roader" else 0)
-    roof = belt + rng.uniform(0.47, 0.53)
-    paint, seed = pick(rng, PAINTS), float(rng.random())
-    builder = MeshBuilder()
-    end, nose = length / 2, belt - rng.uniform(0.12, 0.2)
-    bonnet = end - length * rng.uniform(0.23, 0.27)
-    boot = -end + (length * 0.15 if kind == "saloon" else 0.05)
-    stations = [(end, half * 0.80, nose - 0.12), (end - 0.12, half * 0.93, nose), (bonnet, half, belt - 0.03), (bonnet - 0.5, half, belt)]
-    stations += [
-        (boot, half, belt),
-        (-end + 0.06, half * 0.95, belt - (0.04 if kind == "saloon" else 0.0)),
-        (-end, half * 0.84, belt - 0.14),
-    ]
-    builder.loft([_body_ring(x, width, 0.22, top) for x, width, top in stations], Material.PAINT, paint, seed, smooth=True)
-    rear_top = boot + {"saloon": 0.65, "hatchback": 0.35, "off-roader": 0.2}[kind]
-    _cabin(builder, (bonnet - 0.05, bonnet - 0.85, rear_top, boot + 0.02), half, belt - 0.01, roof, paint, seed)
-    _wheels(builder, (end - length * 0.19, -end + length * 0.19), half, rng.uniform(0.31, 0.36))
-    _front_and_rear(builder, end, half, nose, belt, seed)
-    for side in (-1, 1):
-        builder.box((bonnet - 0.35, side * (half + 0.08), belt - 0.01), (0.14, 0.18, 0.13), Material.PAINT, paint, seed)
-        builder.box((0.1, side * (half - 0.01), 0.3), (length * 0.5, 0.04, 0.1), Material.MATT, _DARK, seed)
-    builder.footprint(end, half)
-    return Vehicle(builder.build(), length)
 
 
 def make_van(rng: np.random.Generator) -> Vehicle:
@@ -216,35 +158,6 @@ def _body_ring(x: float, half: float, bottom: float, top: float) -> Array:
 def _cabin_ring(x: float, half_low: float, half_high: float, low: float, high: float) -> Array:
     return np.array([(x, -half_low, low), (x, -half_high, high - 0.05), (x, -half_high * 0.9, high),
                      (x, half_high * 0.9, high), (x, half_high, high - 0.05), (x, half_low, low)])  # fmt: skip
-
-
-def _cabin(
-    builder: MeshBuilder,
-    stations: tuple[float, float, float, float],
-    half: float,
-    belt: float,
-    roof: float,
-    paint: npt.ArrayLike,
-    seed: float,
-) -> None:
-    """Painted roof and pillars with glass set into all four sides; stations: x of screen foot, roof front, roof rear, rear foot."""
-    front_low, front_high, rear_high, rear_low = stations
-    low, high = half * 0.93, half * 0.74
-    rings = [_cabin_ring(front_low, low, low, belt, belt + 0.02), _cabin_ring(front_high, low, high, belt, roof - 0.01)]
-    rings += [_cabin_ring((front_high + rear_high) / 2, low, high, belt, roof + 0.03), _cabin_ring(rear_high, low, high, belt, roof - 0.02)]
-    rings += [_cabin_ring(rear_low, low, low, belt, belt + 0.02)]
-    builder.loft(rings, Material.PAINT, paint, seed, smooth=False, caps=False)
-    _screen(builder, rings[0], rings[1], 0.03)
-    _screen(builder, rings[4], rings[3], 0.03)
-    pillar = (front_high + rear_high) / 2 - 0.05
-    for side in (-1, 1):
-
-        def at(x: float, share: float, side: int = side) -> tuple[float, float, float]:
-            return x, side * (low + (high - low) * share + 0.012), belt + 0.03 + (roof - belt - 0.09) * share
-
-        front = [at(front_low - 0.22, 0.0), at(pillar + 0.05, 0.0), at(pillar + 0.05, 0.93), at(front_high - 0.04, 0.93)]
-        rear = [at(pillar - 0.05, 0.0), at(rear_low + 0.22, 0.0), at(rear_high + 0.04, 0.93), at(pillar - 0.05, 0.93)]
-        builder.quads([front, rear], Material.GLASS, _GLASS, seed)
 
 
 def _screen(builder: MeshBuilder, low_ring: Array, high_ring: Array, lift: float) -> None:

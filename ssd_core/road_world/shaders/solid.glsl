@@ -1,30 +1,102 @@
 // Vehicles, people and street furniture.
+
+// The smooth normal, on the side that is seen: never turned away from the camera, which would tear highlights at silhouettes.
+vec3 seen_normal() {
+    vec3 n = normalize(normal);
+    vec3 face = cross(dFdx(relative), dFdy(relative));
+    face *= dot(face, relative) > 0.0 ? -1.0 : 1.0;
+    if (dot(n, face) < 0.0) n = -n;
+    vec3 view = normalize(relative);
+    return normalize(n - view * max(dot(n, view) + 0.02, 0.0));
+}
+
+// Letters of five by seven dots that nobody can read, one to a cell of p.
+float letter(vec2 p, float seed) {
+    vec2 cell = floor(p);
+    vec2 q = (fract(p) - vec2(0.14, 0.12)) / vec2(0.72, 0.76);
+    if (any(lessThan(q, vec2(0.0))) || any(greaterThan(q, vec2(1.0)))) return 0.0;
+    float kind = hash(cell + seed * 91.7);
+    float left = step(q.x, 0.24), right = step(0.76, q.x), top = step(0.85, q.y), middle = step(abs(q.y - 0.5), 0.075), bottom = step(q.y, 0.15);
+    float strokes = left * step(0.22, kind) + right * step(fract(kind * 7.0), 0.55) + top * step(0.35, fract(kind * 13.0));
+    strokes += middle * step(0.45, fract(kind * 23.0)) + bottom * step(0.4, fract(kind * 31.0));
+    strokes += step(abs(q.x - 0.5), 0.12) * step(kind, 0.22);
+    return min(strokes, 1.0);
+}
+
+void paint_body(inout Surface s, float seed) {
+    float height = uv.x > 50.0 ? local.z : uv.y;
+    float dirt = smoothstep(0.8, 0.2, height) * (0.25 + 0.6 * noise(uv * 0.3 + seed).r) * (0.3 + fract(seed * 17.0));
+    s.mirror = 0.09;
+    if (uv.x < 50.0) {
+        // Gaps around the doors, handles, and the sill's strip.
+        float across = max(fwidth(uv.x), fwidth(uv.y));
+        float inside = step(0.3, uv.y);
+        float seam = band(uv.x, 0.006, across) + band(uv.x - 1.04, 0.006, across) + band(uv.x + 0.92 + 0.2 * step(1.02, uv.y), 0.006, across);
+        s.albedo *= 1.0 - 0.8 * min(seam, 1.0) * inside * step(abs(uv.x - 0.05), 1.12);
+        vec2 handle = vec2(min(abs(uv.x - 0.16), abs(uv.x + 0.74)), uv.y - mix(0.78, 0.86, fract(seed * 5.0)));
+        s.albedo *= 1.0 - 0.6 * band(handle.x, 0.085, across) * band(handle.y, 0.014, across);
+    }
+    s.albedo = mix(s.albedo, vec3(0.12, 0.11, 0.10), clamp(dirt, 0.0, 1.0) * 0.5);
+    s.mirror *= 1.0 - 0.8 * dirt;
+    s.sharpness = 260.0;
+}
+
+void paint_wheel(inout Surface s, float seed) {
+    float r = length(uv), across = max(fwidth(uv.x), fwidth(uv.y));
+    float rim = smoothstep(0.69 + across, 0.69 - across, r);
+    float count = 5.0 + floor(fract(seed * 37.0) * 6.0);
+    float spoke = abs(fract(atan(uv.y, uv.x) / 6.2832 * count + seed) - 0.5) * 2.0;
+    float width = mix(0.5, 0.75, fract(seed * 53.0));
+    float filled = max(smoothstep(width + 0.15, width - 0.15, spoke), smoothstep(0.2, 0.14, r)) * 1.0;
+    filled = max(filled, smoothstep(0.58, 0.64, r));
+    // Small in the picture, spokes blur.
+    filled = mix(filled, 0.55, clamp(across * 6.0 - 0.5, 0.0, 1.0));
+    vec3 metal = colour * mix(0.35, 1.2, fract(seed * 71.0)) * (0.75 + 0.25 * noise(uv * 0.1 + seed).r);
+    s.albedo = mix(vec3(0.014), mix(vec3(0.012), metal, filled), rim);
+    s.albedo *= 1.0 - 0.5 * smoothstep(0.06, 0.03, r);
+    s.mirror = 0.05 * rim * filled;
+    s.sharpness = 30.0;
+}
+
 Surface surface() {
     int material = int(material_and_seed.x + 0.5);
     float seed = material_and_seed.y;
-    vec3 n = normalize(normal);
-    if (dot(n, relative) > 0.0) n = -n;
+    vec3 n = seen_normal();
     float grain = noise(uv * 0.5 + seed).r;
     Surface s = Surface(colour, n, 0.0, 60.0, vec3(0.0), 0.0);
-    if (material == PAINT) {
-        float dirt = smoothstep(0.75, 0.25, local.z) * (0.35 + 0.5 * noise(local.xz * 0.3 + seed).r);
-        s.albedo = mix(colour, vec3(0.12, 0.11, 0.10), dirt * 0.45);
-        s.mirror = 0.05 * (1.0 - dirt);
-        s.sharpness = 220.0;
-    } else if (material == GLASS) {
-        s.mirror = 0.12;
-        s.sharpness = 500.0;
+    if (material == PAINT) paint_body(s, seed);
+    else if (material == WHEEL) paint_wheel(s, seed);
+    else if (material == GLASS) {
+        // Behind the panes it is dark below and, against the other side's windows, lighter above.
+        s.albedo *= 0.6 + 1.6 * smoothstep(0.1, 0.5, uv.y) * noise(vec2(uv.x * 0.35, 0.1) + seed).r;
+        s.mirror = 0.15;
+        s.sharpness = 600.0;
     } else if (material == METAL) {
         s.albedo *= 0.85 + 0.3 * grain;
         s.mirror = 0.08;
         s.sharpness = 40.0;
     } else if (material == BARK) {
         s.albedo *= 0.45 + 1.1 * noise(vec2(atan(local.y, local.x) * 0.4, local.z * 0.12) + seed).g;
-    } else if (material == PANEL) {
+    } else if (material == PANEL || material == LETTERED) {
         float width = fwidth(uv.x);
         float rib = abs(fract(uv.x * 2.2) - 0.5);
         s.albedo *= (0.8 + 0.3 * noise(uv * 0.08 + seed).r) * (1.0 - 0.25 * smoothstep(0.3, 0.5, rib) * clamp(1.2 - width * 2.2, 0.0, 1.0));
-        if (fract(seed * 5.0) > 0.5) s.albedo = mix(s.albedo, vec3(0.5) - 0.6 * (colour - 0.4), band(uv.y - 1.3, 0.22, fwidth(uv.y)) * step(0.5, fract(seed * 9.0)));
+        vec3 contrast = mix(vec3(0.02, 0.04, 0.15), vec3(0.6), step(dot(colour, vec3(0.33)), 0.25));
+        if (fract(seed * 5.0) > 0.5) s.albedo = mix(s.albedo, contrast, 0.8 * band(uv.y - 1.3, 0.22, fwidth(uv.y)) * step(0.6, fract(seed * 9.0)));
+        if (material == LETTERED) {
+            vec2 place = (uv - vec2(0.6 + fract(seed * 3.0), 0.9)) / mix(0.35, 0.6, fract(seed * 7.0));
+            float inside = step(0.0, place.x) * step(place.x, 5.0 + floor(fract(seed * 19.0) * 6.0)) * step(0.0, place.y) * step(place.y, 1.0);
+            s.albedo = mix(s.albedo, contrast, inside * letter(place, seed) * 0.9);
+        }
+        s.mirror = 0.02;
+    } else if (material == PLATE) {
+        vec2 place = uv * vec2(8.0, 1.0);
+        s.albedo = mix(colour, vec3(0.02), letter(vec2(place.x, mix(-0.1, 1.1, uv.y)), seed) * step(1.0, place.x) * step(place.x, 7.6));
+        if (place.x < 0.6) s.albedo = mix(s.albedo, vec3(0.01, 0.03, 0.3), step(fract(seed * 43.0), 0.6));
+        if (abs(uv.y - 0.5) > 0.44) s.albedo *= 0.3;
+#ifdef NIGHT
+        s.emission = s.albedo * ego_headlights(n) * 1.5;
+#endif
     } else if (material == SIGN) {
         s.albedo *= 0.92 + 0.16 * grain;
 #ifdef NIGHT
@@ -32,11 +104,14 @@ Surface surface() {
         s.emission = colour * ego_headlights(n) * 2.5;
 #endif
     } else if (material == HEADLIGHT) {
+        s.albedo *= 0.25 + 0.9 * noise(uv * 1.3 + seed).b;
         s.mirror = 0.15;
+        s.sharpness = 300.0;
         s.emission = vec3(1.0, 0.95, 0.85) * glow.x;
-    } else if (material == TAILLIGHT) {
+    } else if (material == TAILLIGHT || material == BRAKE_LIGHT) {
+        s.albedo *= 0.7 + 0.6 * noise(uv * 1.1 + seed).b;
         s.mirror = 0.1;
-        s.emission = vec3(1.0, 0.03, 0.015) * glow.y;
+        s.emission = vec3(1.0, 0.03, 0.015) * (material == BRAKE_LIGHT ? glow.y + 0.9 : glow.y);
     } else if (material == LAMP) s.emission = colour * glow.z;
     else if (material == SIGNAL) s.emission = colour * glow.w;
     else if (material == MATT) s.albedo *= 0.8 + 0.4 * grain;
