@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rigid motion that best explains how points of known depth moved in the image: weighted least squares, differentiable."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from ssd_core.geometry.motion import matrix_from_motion
+
+_TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
+"""Pixels, one a step: residuals well beyond count for little. Wide at first, since near things move far; narrow last, for what moves
+by itself and for wrong matches."""
+_DAMPING = (1e-4, 1e-2)
+"""Added to the normal equations for translation (1/m^2) and rotation, so that they can be solved even where nothing is known."""
+_NEAREST = 0.5
+
+
+def motion_from_flow(flow: Tensor, weight: Tensor, depth: Tensor, intrinsics: Tensor, other_intrinsics: Tensor, stride: int) -> Tensor:
+    """Gauss-Newton from standing still, of sum weight * |projection of the moved point - where it was found|^2, robustly.
+
+    flow [B, 2, h, w] pixels (u, v), weight [B, h, w] >= 0, depth [B, h, w] metres, at every `stride`-th pixel from the top left one;
+    intrinsics [B, 3, 3] of the image the flow starts in, and of the other. Returns [B, 4, 4] other_from_this.
+    """
+    height, width = depth.shape[-2:]
+    rows, columns = torch.arange(height, device=flow.device) * stride, torch.arange(width, device=flow.device) * stride
+    v, u = torch.meshgrid(rows.to(flow), columns.to(flow), indexing="ij")
+    points = torch.cat([_rays(u, v, intrinsics), torch.ones_like(flow[:, :1])], dim=1) * depth[:, None]
+    points = points.flatten(2)
+    found = _rays(u + flow[:, 0], v + flow[:, 1], other_intrinsics).flatten(2)
+    focal = other_intrinsics[:, 0, 0, None]
+    damping = torch.diag(torch.tensor([_DAMPING[0]] * 3 + [_DAMPING[1]] * 3).to(flow))
+    motion = torch.eye(4).to(flow).expand(len(flow), 4, 4)
+    for tolerance in _TOLERANCES:
+        moved = motion[:, :3, :3] @ points + motion[:, :3, 3:]
+        depths = moved[:, 2].clamp(min=_NEAREST)
+        x, y = moved[:, 0] / depths, moved[:, 1] / depths
+        residual = found - torch.stack([x, y], dim=1)
+        distance = residual.detach().square().sum(dim=1) * (focal / tolerance) ** 2
+        jacobian = _jacobian(x, y, depths)
+        weighted = jacobian * (weight.flatten(1) / (1 + distance))[:, None, :, None]
+        normal = torch.einsum("bkni,bknj->bij", weighted, jacobian) + damping
+        step = torch.linalg.solve(normal, torch.einsum("bkni,bkn->bi", weighted, residual))
+        motion = matrix_from_motion(step[:, :3], step[:, 3:]) @ motion
+    return motion
+
+
+def _rays(u: Tensor, v: Tensor, intrinsics: Tensor) -> Tensor:
+    """[B, 2, h, w]: x/z and y/z of pixels."""
+    focal_x, focal_y, centre_x, centre_y = (intrinsics[:, i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    return torch.stack([(u - centre_x) / focal_x, (v - centre_y) / focal_y], dim=1)
+
+
+def _jacobian(x: Tensor, y: Tensor, depth: Tensor) -> Tensor:
+    """[B, 2, N, 6]: how x/z and y/z of points change with a small translation and rotation of the points."""
+    zero, near = torch.zeros_like(x), 1 / depth
+    across = torch.stack([near, zero, -x * near, -x * y, 1 + x * x, -y], dim=-1)
+    down = torch.stack([zero, near, -y * near, -(1 + y * y), x * y, x], dim=-1)
+    return torch.stack([across, down], dim=1)

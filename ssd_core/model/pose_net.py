@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Networks that tell the camera's motion between the frames of a triplet: needed for training only.
+
+Convention: motions are (4, 4) matrices `neighbour_from_current` between optical frames (x right, y down, z forward) in metres, so
+that driving forward the next frame's matrix has a negative z translation and the previous frame's a positive one.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Literal, NamedTuple, TypeAlias
+
+import pydantic
+import safetensors.torch
+import torch
+import transformers
+from torch import Tensor, nn
+
+from ssd_core.geometry.motion import invert_motion, matrix_from_motion
+from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
+from ssd_core.model.config import Preprocessing
+from ssd_core.model.flow_motion import motion_from_flow
+from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
+from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
+
+CELL = 4
+"""Pixels between two cells of the correlation network's features."""
+
+
+class PoseNetConfig(StrictModel):
+    """Which network, and its shape."""
+
+    architecture: Literal["resnet", "correlation"] = "resnet"
+    """`resnet`: ResNet-18 on pairs of images, the paper's, for pretrained encoders. `correlation`: matches image patches, and learns
+    from random weights."""
+    normalisation: Literal["group", "frozen_batch"] = "group"
+    """Of `resnet`: frozen_batch keeps pretrained statistics, group needs none; with either, gradients don't depend on the batch."""
+    translation_scale: pydantic.PositiveFloat = 0.01
+    """Of `resnet`: metres of translation for an output of 1. From random weights 0.1 does better: a metre would need an output of 100."""
+    search: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (5, 6)
+    """Of `correlation`: rows and columns of 4 pixels that a patch may move either way."""
+
+
+class PosePrediction(NamedTuple):
+    """What a pose network makes of triplets."""
+
+    neighbours_from_current: Tensor
+    """[B, 2, 4, 4] motions to the previous and the next frame, metres."""
+    flow: Tensor | None
+    """[B, 2, 2, h, w] pixels (u, v) of movement from the current frame to both, at every fourth pixel; None from `resnet`."""
+
+
+class ResNetPoseNet(nn.Module):
+    """ResNet-18 on the six channels of two images, and a small head: axis-angle and translation of the camera (the paper's)."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: PoseNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        resnet: Any = transformers.ResNetConfig
+        shape = {"embedding_size": 64, "hidden_sizes": [64, 128, 256, 512], "depths": [2, 2, 2, 2], "layer_type": "basic"}
+        self.encoder: Any = transformers.ResNetBackbone(resnet(num_channels=6, out_features=["stage4"], **shape))
+        _replace_batch_norms(self.encoder, config.normalisation)
+        self.head = nn.Sequential(
+            nn.Conv2d(512, 256, 1), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(), nn.Conv2d(256, 256, 3, padding=1), nn.ReLU(),
+            nn.Conv2d(256, 6, 1),
+        )  # fmt: skip
+        _register_normalisation(self)
+
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics and depth aren't looked at."""
+        # Always in order of time, so that the network needs to know one direction of driving only.
+        pixels = (images - self.mean) / self.std
+        pairs = torch.cat([torch.cat([pixels[:, 0], pixels[:, 1]], dim=1), torch.cat([pixels[:, 1], pixels[:, 2]], dim=1)])
+        output = self.head(self.encoder(pairs).feature_maps[-1]).mean(dim=(2, 3)).float()
+        motions = matrix_from_motion(self.config.translation_scale * output[:, :3], 0.01 * output[:, 3:])
+        current_from_previous, next_from_current = motions.chunk(2)
+        return PosePrediction(torch.stack([invert_motion(current_from_previous), next_from_current], dim=1), None)
+
+
+class CorrelationPoseNet(nn.Module):
+    """Learnt patches are matched between the frames (soft-argmax of their correlation), and the motion that explains the matches best,
+    given the depth, is found by weighted least squares: nothing is pooled before it is known where it moved.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: PoseNetConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = nn.Sequential(
+            nn.Conv2d(3, 24, 5, stride=2, padding=2), nn.GroupNorm(4, 24), nn.ReLU(),
+            nn.Conv2d(24, 48, 3, stride=2, padding=1), nn.GroupNorm(6, 48), nn.ReLU(),
+            nn.Conv2d(48, 48, 3, padding=1), nn.ReLU(), nn.Conv2d(48, 32, 3, padding=1),
+        )  # fmt: skip
+        self.log_sharpness = nn.Parameter(torch.tensor(3.4))
+        self.confidence = nn.Conv2d(32 + 2, 1, kernel_size=1)
+        nn.init.zeros_(self.confidence.weight)
+        nn.init.zeros_(self.confidence.bias)  # type: ignore[arg-type]
+        _register_normalisation(self)
+
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each; depth [B, 1, H, W] metres of
+        the current frame, to which the motion's scale belongs.
+        """
+        batch = images.shape[0]
+        features = self.encoder(((images - self.mean) / self.std).flatten(0, 1)).float()
+        features = features.unflatten(0, (batch, 3))
+        current = torch.cat([features[:, 1], features[:, 1]])
+        neighbour = torch.cat([features[:, 0], features[:, 2]])
+        with torch.autocast(images.device.type, enabled=False):
+            flow, weight = self._match(current, neighbour)
+            motions = motion_from_flow(
+                CELL * flow,
+                weight,
+                depth.float()[:, 0, ::CELL, ::CELL].repeat(2, 1, 1),
+                intrinsics[:, 1].repeat(2, 1, 1),
+                torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
+                CELL,
+            )
+        return PosePrediction(torch.stack(motions.chunk(2), dim=1), torch.stack((CELL * flow).chunk(2), dim=1))
+
+    def _match(self, current: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
+        """Flow [B, 2, h, w] in cells (u, v), and its weight [B, h, w]."""
+        first, second = (nn.functional.normalize(features, dim=1) for features in (current, neighbour))
+        rows, columns = self.config.search
+        correlation = correlate(first, second, rows, columns)
+        share = (correlation * self.log_sharpness.exp()).softmax(dim=1)
+        v, u = (offsets.to(share).reshape(1, -1, 1, 1) for offsets in _offsets(rows, columns))
+        flow = torch.stack([(share * u).sum(dim=1), (share * v).sum(dim=1)], dim=1)
+        spread = (share * ((u - flow[:, :1]) ** 2 + (v - flow[:, 1:]) ** 2)).sum(dim=1, keepdim=True)
+        known = torch.cat([current, correlation.amax(dim=1, keepdim=True), spread], dim=1)
+        return flow, (self.confidence(known).sigmoid() / (0.05 + spread))[:, 0]
+
+
+PoseNet: TypeAlias = ResNetPoseNet | CorrelationPoseNet
+
+
+def correlate(first: Tensor, second: Tensor, rows: int, columns: int) -> Tensor:
+    """Products of features [B, C, H, W], summed over channels, with those up to `rows` and `columns` away: [B, shifts, H, W].
+
+    Shifts row by row from the top left; cells outside count zero.
+    """
+    height, width = first.shape[-2:]
+    padded = nn.functional.pad(second, (columns, columns, rows, rows))
+    shifted = (padded[..., row : row + height, column : column + width] for row in range(2 * rows + 1) for column in range(2 * columns + 1))
+    return torch.stack([(first * other).sum(dim=1) for other in shifted], dim=1)
+
+
+def create_pose_net(config: PoseNetConfig, seed: int = 0, encoder: str | Path | None = None) -> PoseNet:
+    """Random weights from a seed; encoder: ImageNet weights of a ResNet-18 for `resnet`, a Hub id (`microsoft/resnet-18`) or a folder.
+
+    Raises ModelLoadError if they can't be read or don't fit.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        net = _make(config)
+    if encoder is not None:
+        if not isinstance(net, ResNetPoseNet):
+            raise ModelLoadError("pretrained weights are for the pose network 'resnet'; 'correlation' learns from random ones")
+        _load_encoder(net, find_folder(encoder))
+    return net
+
+
+def save_pose_net(folder: Path, net: PoseNet) -> None:
+    """Write config.json and model.safetensors, atomically."""
+    with atomic_directory(folder) as temporary:
+        atomic_write_text(temporary / CONFIG_FILE, net.config.model_dump_json(indent=2) + "\n")
+        tensors = {name: value.contiguous() for name, value in net.state_dict().items()}
+        safetensors.torch.save_file(tensors, temporary / WEIGHTS_FILE, metadata={"format": "pt"})
+        (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
+
+
+def load_pose_net(folder: Path) -> PoseNet:
+    """Read what `save_pose_net` wrote, in evaluation mode. Raises ModelLoadError naming the file."""
+    try:
+        values = json.loads((folder / CONFIG_FILE).read_text())
+        net = _make(validate_configuration(PoseNetConfig, values, str(folder / CONFIG_FILE)))
+        net.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS_FILE), strict=True)
+    except FileNotFoundError as error:
+        raise ModelLoadError(
+            f"{folder}: no pose network here ({error}); it is written beside the depth network by `task: teacher`"
+        ) from error
+    except (ConfigurationError, OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ModelLoadError(f"{folder}: the pose network can't be read: {error}") from error
+    return net.eval()
+
+
+def _make(config: PoseNetConfig) -> PoseNet:
+    return ResNetPoseNet(config) if config.architecture == "resnet" else CorrelationPoseNet(config)
+
+
+def _load_encoder(net: ResNetPoseNet, folder: Path) -> None:
+    tensors = load_network(folder, "ResNetBackbone", unused="classifier.").state_dict()
+    stem = "embedder.embedder.convolution.weight"
+    # Both images of the pair through the same filters, half of each.
+    tensors[stem] = tensors[stem].repeat(1, 2, 1, 1) / 2
+    if net.config.normalisation == "group":
+        raise ModelLoadError(f"{folder}: pretrained weights need normalisation 'frozen_batch'; their statistics would be lost with 'group'")
+    try:
+        net.encoder.load_state_dict(tensors, strict=True)
+    except RuntimeError as error:
+        raise ModelLoadError(f"{folder}: not the weights of a ResNet-18: {error}") from error
+
+
+class _FrozenBatchNorm(nn.BatchNorm2d):
+    """Batch normalisation by stored statistics, also while training: outputs and gradients don't depend on the rest of the batch."""
+
+    def train(self, mode: bool = True) -> _FrozenBatchNorm:  # noqa: ARG002
+        super().train(False)
+        return self
+
+
+def _replace_batch_norms(module: nn.Module, kind: Literal["group", "frozen_batch"]) -> None:
+    for name, child in module.named_children():
+        if isinstance(child, nn.BatchNorm2d):
+            channels = child.num_features
+            setattr(module, name, nn.GroupNorm(channels // 16, channels) if kind == "group" else _FrozenBatchNorm(channels).eval())
+        else:
+            _replace_batch_norms(child, kind)
+
+
+def _register_normalisation(net: nn.Module) -> None:
+    preprocessing = Preprocessing()
+    for name in ("mean", "std"):
+        net.register_buffer(name, torch.tensor(getattr(preprocessing, name)).reshape(3, 1, 1), persistent=False)
+
+
+def _offsets(rows: int, columns: int) -> tuple[Tensor, Tensor]:
+    v, u = torch.meshgrid(torch.arange(-rows, rows + 1), torch.arange(-columns, columns + 1), indexing="ij")
+    return v, u
