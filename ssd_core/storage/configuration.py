@@ -28,20 +28,26 @@ Model = TypeVar("Model", bound=pydantic.BaseModel)
 
 
 def load_configuration(model: type[Model], path: Path | None = None, overrides: Sequence[str] = ()) -> Model:
-    """Read a YAML file (or start empty), apply overrides such as `student.p_original=0.5`, and validate.
+    """Read a YAML file (or start empty), apply overrides such as `student.p_original=0.5`, and validate; see `read_values`.
 
     Raises ConfigurationError naming every wrong key path, FileNotFoundError if the file isn't there.
     """
-    values: Any = yaml.safe_load(path.read_text()) if path else {}
-    values = {} if values is None else values
-    if not isinstance(values, dict):
-        raise ConfigurationError(f"{path}: a mapping of keys to values is expected, not {type(values).__name__}")
+    return validate_configuration(model, read_values(path, overrides), str(path or "configuration"))
+
+
+def read_values(path: Path | None = None, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """Plain values of a YAML file, not validated yet, after overrides.
+
+    `base: other.yaml` in it names a file beside it of which it is a delta: mappings are merged key by key, everything else, lists
+    too, is replaced. Raises ConfigurationError, FileNotFoundError.
+    """
+    values = _read_file(path, ()) if path else {}
     for override in overrides:
         key, separator, text = override.partition("=")
         if not separator or not key:
             raise ConfigurationError(f"{override!r}: overrides are written key=value")
         _set(values, key.split("."), yaml.safe_load(text))
-    return validate_configuration(model, values, str(path or "configuration"))
+    return values
 
 
 def validate_configuration(model: type[Model], values: dict[str, Any], origin: str) -> Model:
@@ -66,6 +72,31 @@ def git_revision() -> str:
         return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _read_file(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    if path.resolve() in above:
+        raise ConfigurationError(f"{path}: base: a circle: {' -> '.join(str(file) for file in (*above, path))}")
+    values = yaml.safe_load(path.read_text())
+    values = {} if values is None else values
+    if not isinstance(values, dict):
+        raise ConfigurationError(f"{path}: a mapping of keys to values is expected, not {type(values).__name__}")
+    base = values.pop("base", None)
+    if base is None:
+        return values
+    file = path.parent / str(base)
+    if not file.is_file():
+        raise ConfigurationError(f"{path}: base: there is no {file}")
+    return _merged(_read_file(file, (*above, path.resolve())), values)
+
+
+def _merged(base: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
+    both = {
+        key: _merged(base[key], delta[key])
+        for key in base.keys() & delta.keys()
+        if isinstance(base[key], dict) and isinstance(delta[key], dict)
+    }
+    return base | delta | both
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:

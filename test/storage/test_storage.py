@@ -135,3 +135,20 @@ def test_wrong_keys_and_values_are_named_by_path(override: str, message: str) ->
     overrides = ["name=y", override] if override.startswith("name.") else [override]
     with pytest.raises(ConfigurationError, match=message):
         load_configuration(Outer, None, overrides)
+
+
+def test_a_file_may_be_a_delta_of_another(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("name: a\ninner: {share: 0.1}\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\nname: b\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\ninner: {share: 0.3}\n")
+    assert load_configuration(Outer, tmp_path / "second.yaml") == Outer(name="b", inner=Inner(share=0.1))
+    assert load_configuration(Outer, tmp_path / "third.yaml", ["name=c"]) == Outer(name="c", inner=Inner(share=0.3))
+
+
+def test_a_base_that_is_missing_or_goes_round_is_named(tmp_path: Path) -> None:
+    (tmp_path / "one.yaml").write_text("base: two.yaml\n")
+    with pytest.raises(ConfigurationError, match=r"one\.yaml: base: there is no .*two\.yaml"):
+        load_configuration(Outer, tmp_path / "one.yaml")
+    (tmp_path / "two.yaml").write_text("base: one.yaml\n")
+    with pytest.raises(ConfigurationError, match="circle"):
+        load_configuration(Outer, tmp_path / "one.yaml")
