@@ -14,7 +14,9 @@ import numpy.typing as npt
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix, invert_pose
-from ssd_core.road_world.graphics import MAX_DROPS, MAX_FOOTPRINTS, MAX_LIGHTS, SHADOW_SIZE, Graphics, set_uniforms
+from ssd_core.road_world.camera_model import CameraModel
+from ssd_core.road_world.darkroom import Darkroom, Shot
+from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, SHADOW_SIZE, Graphics, set_uniforms
 from ssd_core.road_world.materials import Family
 from ssd_core.road_world.meshes import Array, Part, move_footprints, move_lights
 from ssd_core.road_world.scene import Scene
@@ -25,6 +27,8 @@ NEAR, FAR = 0.15, 2500.0
 _SHADOW_REACH = 55.0
 # A distorted lens is rendered as a wider pinhole first; beyond this tangent a pinhole is no longer practical.
 _WIDEST_TANGENT = 4.0
+# How far cameras differ from scene to scene where none is given.
+_VARIETY = 0.5
 
 
 class RenderedView(NamedTuple):
@@ -88,23 +92,36 @@ class Renderer:
 
     supersampling 1 smooths edges in the finished picture; 2 paints four times the pixels and is finer, at about
     twice the time. Depth is the same: at pixel centres, without any smoothing.
+    camera_model is what the camera makes of the light; None draws a mild one for each scene.
 
     Raises GraphicsError where there is no OpenGL. Use it from one thread.
     """
 
-    def __init__(self, camera: PinholeCamera, supersampling: int = 1, graphics: Graphics | None = None) -> None:
-        self.camera = camera
+    def __init__(
+        self,
+        camera: PinholeCamera,
+        supersampling: int = 1,
+        graphics: Graphics | None = None,
+        camera_model: CameraModel | None = None,
+    ) -> None:
+        self.camera, self.camera_model = camera, camera_model
         self._lens = _Lens(camera) if camera.is_distorted else None
         self._pinhole = self._lens.pinhole if self._lens else camera
         self._graphics = graphics or shared_graphics()
         self._targets = _Targets(self._graphics.context, self._pinhole.size, supersampling)
+        self._darkroom = Darkroom(self._graphics, self._pinhole.size)
 
     def render(self, scene: Scene, world_from_camera: Matrix, time: float, condition: Condition) -> RenderedView:
         """Picture and depth at `time` seconds; world_from_camera is the pose of the optical frame (x right, y down, z forward)."""
         frame = self._frame(scene, world_from_camera, time)
         depth = self._depth(frame.inverse_depth())
-        image = frame.picture(make_weather(condition, scene.seed))
-        return RenderedView(self._lens.bend(image) if self._lens else image, depth)
+        weather = make_weather(condition, scene.seed)
+        model = self.camera_model or CameraModel.draw(scene.seed, _VARIETY)
+        light = frame.light(weather)
+        image = self._darkroom.develop(
+            light, Shot(self._pinhole, scene, world_from_camera, time, weather, model), self._targets.shares_depth
+        )
+        return RenderedView(model.finish(self._lens.bend(image) if self._lens else image), depth)
 
     def render_depth(self, scene: Scene, world_from_camera: Matrix, time: float) -> npt.NDArray[np.float32]:
         """Depth alone, (H, W) float32: conditions don't enter it."""
@@ -130,8 +147,8 @@ class _Targets:
     def __init__(self, context: moderngl.Context, size: tuple[int, int], supersampling: int) -> None:
         width, height = size
         fine = (width * supersampling, height * supersampling)
-        half, quarter = (max(1, width // 2), max(1, height // 2)), (max(1, width // 4), max(1, height // 4))
-        self.size, self.fine, self.quarter = size, fine, quarter
+        half = (max(1, width // 2), max(1, height // 2))
+        self.size, self.fine = size, fine
         depth_buffer = context.depth_renderbuffer(size)
         self.depth = context.framebuffer([context.renderbuffer(size, 4, dtype="f4")], depth_buffer)
         self.shares_depth = supersampling == 1
@@ -139,9 +156,6 @@ class _Targets:
         self.painted = context.framebuffer([self.radiance], depth_buffer if self.shares_depth else context.depth_renderbuffer(fine))
         self.mirror = self._texture(context, half)
         self.mirrored = context.framebuffer([self.mirror], context.depth_renderbuffer(half))
-        self.glare = [self._texture(context, quarter) for _ in range(2)]
-        self.blurred = [context.framebuffer([texture]) for texture in self.glare]
-        self.picture = context.framebuffer([context.renderbuffer(size, 4)])
         self.shadow = context.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
         self.shadow.compare_func = "<="
         self.shadow.repeat_x = self.shadow.repeat_y = False
@@ -175,8 +189,8 @@ class _Frame:
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
 
-    def picture(self, weather: Weather) -> npt.NDArray[np.uint8]:
-        """Call it after inverse_depth, whose depth buffer it may go on using."""
+    def light(self, weather: Weather) -> moderngl.Texture:
+        """Linear light, alpha: inverse depth. Call it after inverse_depth, whose depth buffer it may go on using."""
         features = tuple(
             name
             for name, on in (
@@ -197,7 +211,7 @@ class _Frame:
         if not targets.shares_depth:
             self._lay_depth(targets.painted, self.view.clip_from_relative, families, seen)
         self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, self.world_from_camera[:3, :3], families, seen)
-        return self._develop(weather, features)
+        return targets.radiance
 
     def _seen(self) -> list[Part]:
         return [part for part in self.parts if self.view.sees(part)]
@@ -347,40 +361,6 @@ class _Frame:
         padded[:count] = prints
         padded[:, :2] -= self.view.position[:2]
         return {"footprint_count": count, "footprint_pose": padded[:, :4], "footprint_size": padded[:, 4:6]}
-
-    def _develop(self, weather: Weather, features: tuple[str, ...]) -> npt.NDArray[np.uint8]:
-        targets, graphics = self.targets, self.graphics
-        graphics.context.disable(moderngl.DEPTH_TEST)
-        glare = graphics.screen_program("glare.frag")
-        threshold = 1.4 / weather.exposure
-        for source, target, stride, keep in ((targets.radiance, 0, (1.0, 0.0), threshold), (targets.glare[0], 1, (0.0, 1.0), 0.0)):
-            targets.blurred[target].use()
-            source.use(0)
-            step = (stride[0] / targets.quarter[0], stride[1] / targets.quarter[1])
-            set_uniforms(glare, {"source": 0, "stride": step, "threshold": keep})
-            graphics.draw_screen(glare)
-        develop = graphics.screen_program("develop.frag", (*features, "SMOOTH") if targets.shares_depth else features)
-        targets.picture.use()
-        targets.radiance.use(0)
-        targets.glare[1].use(1)
-        rng = np.random.default_rng([self.scene.seed, 5])
-        drops = np.stack(
-            [
-                rng.uniform(0, self.camera.width / self.camera.height, MAX_DROPS),
-                rng.uniform(0, 1, MAX_DROPS),
-                rng.uniform(0.008, 0.035, MAX_DROPS),
-            ],
-            axis=-1,
-        )
-        grain = np.random.default_rng([self.scene.seed, 6, round(self.time * 1e4) % 2**32]).random()
-        set_uniforms(develop, {
-            "scene_texture": 0, "glare_texture": 1, "exposure": weather.exposure, "rain": weather.rain, "noise_level": weather.noise,
-            "frame_seed": float(grain), "view_size": tuple(map(float, targets.size)), "drops": drops,
-        })  # fmt: skip
-        graphics.draw_screen(develop)
-        graphics.context.enable(moderngl.DEPTH_TEST)
-        width, height = targets.size
-        return np.frombuffer(targets.picture.read(components=3), dtype=np.uint8).reshape(height, width, 3)
 
 
 class _Lens:

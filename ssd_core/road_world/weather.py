@@ -34,9 +34,10 @@ class Weather:
 
     sky_glow is added to the sky around the sun. sky_light and bounce_light fall on a white surface that faces up and down. fog_height:
     metres over which the fog thins to a third. cloud_shape: size, softness, stretch (0 to 1) and opacity of the clouds. snow covers what
-    faces up (0 to 1); rain and snowfall are what is in the air. air_light: brightness of drops and flakes in the air. exposure shows an
-    average street well; shutter is the exposure time in seconds, noise the sensor's, relative to full daylight. glow: emission of
-    headlights, tail lights, street lamps and signals, multiples of their colour; lamp_colour: light of street lamps.
+    faces up (0 to 1); rain and snowfall are what is in the air. air_light: brightness of drops and flakes in the air. exposure shows
+    an average street well, brightness is what automatic exposure aims at (geometric mean); shutter is the exposure time in seconds, noise
+    that of the sensor, 1 would be as bright as white. glow: emission of headlights, tail lights, street lamps and signals, multiples of
+    their colour; lamp_colour: light of street lamps.
     """
 
     sun_direction: Array
@@ -56,6 +57,7 @@ class Weather:
     exposure: float
     shutter: float
     noise: float
+    brightness: float
     glow: Array
     lamp_colour: Array
     lit_windows: float = 0.0
@@ -117,6 +119,7 @@ def _under_the_sun(rng: np.random.Generator, elevation: float) -> Weather:
         exposure=1.15 / _brightness(0.75 * upwards + sky_light),
         shutter=rng.uniform(0.0005, 0.004),
         noise=0.006,
+        brightness=0.17,
         has_shadows=True,
         glow=np.array([float(rng.choice([0.15, 3.0])), 0.5, 0.2, 2.5]),
         lamp_colour=np.zeros(3),
@@ -138,6 +141,7 @@ def _dusk(rng: np.random.Generator) -> Weather:
         fog_density=rng.uniform(0.0008, 0.003),
         shutter=rng.uniform(0.006, 0.02),
         noise=rng.uniform(0.012, 0.022),
+        brightness=rng.uniform(0.06, 0.13),
         has_shadows=not low,
         is_night=low,
         lit_windows=rng.uniform(0.1, 0.4),
@@ -248,6 +252,7 @@ def _night(rng: np.random.Generator) -> Weather:
         exposure=rng.uniform(1.3, 2.2) * (1.0 if city > 0.2 else 1.5),
         shutter=rng.uniform(0.008, 0.035),
         noise=rng.uniform(0.018, 0.04),
+        brightness=float(np.exp(rng.uniform(np.log(0.008), np.log(0.05)))),
         is_night=True,
         lit_windows=rng.uniform(0.08, 0.5),
         glow=np.array([9.0, 4.0, 6.0 if lamp.any() else 0.0, 5.0]),
@@ -304,6 +309,7 @@ def _without_sun(
         exposure=1.25 / _brightness(sky_light),
         shutter=shutter,
         noise=noise,
+        brightness=0.17 + 0.08 * (fog_density > 0.002) + 0.1 * snow,
         lit_windows=lit_windows,
         wetness=wetness,
         rain=rain,

@@ -1,14 +1,15 @@
-// One direction of a Gaussian blur; the first pass also keeps only what is brighter than white.
+// One direction of a blur of what is brighter than a threshold: a Gaussian, or the long tail of a streak.
 in vec2 screen;
 out vec4 blurred;
 uniform sampler2D source;
 uniform vec2 stride;
 uniform float threshold;
+uniform float tail; // 0: Gaussian; else how slowly a streak fades
 
 void main() {
     vec3 sum = vec3(0.0);
     for (int i = -6; i <= 6; ++i) {
-        float weight = exp(-float(i * i) / 14.0) / 6.55;
+        float weight = tail > 0.0 ? exp(-abs(float(i)) / tail) * 0.12 : exp(-float(i * i) / 14.0) / 6.55;
         vec3 value = min(texture(source, screen + stride * float(i)).rgb, vec3(12.0));
         sum += weight * max(value - threshold, 0.0);
     }
