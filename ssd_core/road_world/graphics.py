@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import ctypes.util
 import importlib.resources
 import weakref
-from typing import Any
+from typing import Any, NamedTuple
 
 import moderngl
 import numpy as np
@@ -21,6 +23,15 @@ SHADOW_SIZE = 1280
 _ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
 _FORMAT = "3f 3f 3f 2f 2f 2x4"
 _NOISE_SIZE = 512
+_GL_TEXTURE_2D = 0x0DE1
+
+
+class Placing(NamedTuple):
+    """Uniforms that place vertices; `write` takes float32 bytes, matrices column by column."""
+
+    clip_from_relative: Any
+    world_from_part: Any
+    part_origin: Any
 
 
 class GraphicsError(RuntimeError):
@@ -52,11 +63,13 @@ class Graphics:
         self._corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], dtype=np.float32).tobytes())
         self._quad_indices = _QuadIndices(self.context)
         self._screens: dict[int, moderngl.VertexArray] = {}
+        self._placings: dict[int, Placing] = {}
+        self._copy_image = _load_copy_image()
 
     def surface_program(self, family: Family, features: tuple[str, ...]) -> moderngl.Program:
-        """The program that paints a family; features are SHADOWS, NIGHT, WET."""
+        """The program that paints a family where depth was laid, cut out already; features are SHADOWS, NIGHT, WET."""
         parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", "letters.glsl", f"{family.value}.glsl")
-        return self._program("geometry.vert", parts, self._with_cutout(family, features))
+        return self._program("geometry.vert", parts, features)
 
     def depth_program(self, family: Family) -> moderngl.Program:
         """The program that writes exact inverse depth."""
@@ -80,11 +93,24 @@ class Graphics:
             self._screens[program.glo] = self.context.vertex_array(program, [(self._corners, "2f", "in_corner")])
         self._screens[program.glo].render()
 
-    def draw_mesh(self, mesh: Mesh, family: Family, program: moderngl.Program) -> None:
-        """Draw a mesh's triangles of one family; they are loaded at first use and dropped with the mesh."""
-        if mesh not in self._meshes:
-            self._meshes[mesh] = _LoadedMesh(self.context, mesh, self._quad_indices)
-        self._meshes[mesh].draw(family, program)
+    def draw_mesh(self, mesh: Mesh, family: Family, program: moderngl.Program, ranges: list[tuple[int, int]] | None = None) -> None:
+        """Draw a mesh's quads of one family, all or those in ranges (first, count); loaded at first use and dropped with the mesh."""
+        loaded = self._meshes.get(mesh)
+        if loaded is None:
+            loaded = self._meshes[mesh] = _LoadedMesh(self.context, mesh, self._quad_indices)
+        loaded.draw(family, program, ranges)
+
+    def placing(self, program: moderngl.Program) -> Placing:
+        """The uniforms of geometry.vert in a program."""
+        if program.glo not in self._placings:
+            names: Any = Placing._fields
+            self._placings[program.glo] = Placing(*(program[name] for name in names))
+        return self._placings[program.glo]
+
+    def copy_depth(self, source: moderngl.Texture, target: moderngl.Texture) -> None:
+        """Copy a depth texture into another of the same size."""
+        size = source.size
+        self._copy_image(source.glo, _GL_TEXTURE_2D, 0, 0, 0, 0, target.glo, _GL_TEXTURE_2D, 0, 0, 0, 0, *size, 1)
 
     def _program(self, vertex: str, fragments: tuple[str, ...], features: tuple[str, ...]) -> moderngl.Program:
         key = (vertex, *fragments, *features)
@@ -128,13 +154,25 @@ class _LoadedMesh:
         self._buffers = {family: context.buffer(vertices.tobytes()) for family, vertices in mesh.vertices.items()}
         self._arrays: dict[tuple[Family, int], moderngl.VertexArray] = {}
 
-    def draw(self, family: Family, program: moderngl.Program) -> None:
+    def draw(self, family: Family, program: moderngl.Program, ranges: list[tuple[int, int]] | None) -> None:
         key = (family, program.glo)
         if key not in self._arrays:
             content = [(self._buffers[family], _FORMAT, *_ATTRIBUTES)]
             indices = self._indices.for_quads(self._quads[family])
             self._arrays[key] = self._context.vertex_array(program, content, index_buffer=indices, skip_errors=True)
-        self._arrays[key].render(vertices=self._quads[family] * 6)
+        array = self._arrays[key]
+        for first, count in ranges or [(0, self._quads[family])]:
+            array.render(vertices=count * 6, first=first * 6)
+
+
+def _load_copy_image() -> Any:
+    """glCopyImageSubData, which moderngl has no name for; drawing a copy instead takes thirty times as long."""
+    egl = ctypes.CDLL(ctypes.util.find_library("EGL") or "libEGL.so.1")
+    egl.eglGetProcAddress.restype = ctypes.c_void_p
+    address = egl.eglGetProcAddress(b"glCopyImageSubData")
+    if not address:
+        raise GraphicsError("this OpenGL driver lacks glCopyImageSubData, which OpenGL 4.3 has; the software one has it: libgl1-mesa-dri")
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_uint] * 2, *[ctypes.c_int] * 4, *[ctypes.c_uint] * 2, *[ctypes.c_int] * 7)(address)
 
 
 def set_uniforms(program: moderngl.Program, values: dict[str, Any]) -> None:

@@ -35,6 +35,9 @@ LIGHT_FLOATS = 10
 # centre 2, direction of the long side 2, half length, half width
 FOOTPRINT_FLOATS = 6
 
+# Of a mesh's quads by family: first and count.
+Ranges = dict[Family, list[tuple[int, int]]]
+
 _BOX_CORNERS = np.array([[x, y, z] for z in (-0.5, 0.5) for x, y in ((-0.5, -0.5), (0.5, -0.5), (0.5, 0.5), (-0.5, 0.5))])
 _BOX_FACES = np.array([[1, 2, 6, 5], [3, 0, 4, 7], [2, 3, 7, 6], [0, 1, 5, 4], [4, 5, 6, 7], [3, 2, 1, 0]])
 
@@ -61,14 +64,67 @@ class Mesh:
         low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
         return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
 
+    @property
+    def chunk_count(self) -> int:
+        """How many chunks there are."""
+        return 1 if not self.chunk_starts else len(next(iter(self.chunk_starts.values()))) - 1
+
+    @functools.cached_property
+    def chunk_spheres(self) -> Array:
+        """Bounding spheres of the chunks, fine and coarse together: (C, 4), centre and radius in metres."""
+        low, high = np.full((self.chunk_count, 3), np.inf), np.full((self.chunk_count, 3), -np.inf)
+        for mesh in (self, self.coarse or self):
+            for family, block in mesh.vertices.items():
+                if len(block) == 0:
+                    continue
+                starts = np.array([0]) if mesh.chunk_starts is None else mesh.chunk_starts[family][:-1]
+                filled = np.append(starts[1:], len(block) // 4) > starts
+                points = block[:, :3].astype(np.float64)
+                low[filled] = np.minimum(low[filled], np.minimum.reduceat(points, starts[filled] * 4))
+                high[filled] = np.maximum(high[filled], np.maximum.reduceat(points, starts[filled] * 4))
+        empty = ~np.isfinite(low).all(axis=1)
+        low[empty] = high[empty] = 0.0
+        return np.column_stack([(low + high) / 2, np.linalg.norm(high - low, axis=1) / 2])
+
+    @functools.cached_property
+    def all_ranges(self) -> Ranges:
+        """All quads, see `ranges`."""
+        return {family: [(0, len(block) // 4)] for family, block in self.vertices.items() if len(block)}
+
+    def ranges(self, chosen: npt.NDArray[np.bool_]) -> Ranges:
+        """The quads of the chosen chunks (C,) by family: first and count, neighbours joined."""
+        if self.chunk_starts is None or chosen.all():
+            return self.all_ranges
+        change = np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
+        found = {}
+        for family, starts in self.chunk_starts.items():
+            bounds = starts[change].reshape(-1, 2).tolist()
+            found[family] = [(first, last - first) for first, last in bounds if last > first]
+        return found
+
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Part:
-    """A mesh somewhere in the world. instance: a number of its own for a vehicle or a person (all parts of one share it), else 0."""
+    """A mesh somewhere in the world.
+
+    instance: a number of its own for a vehicle or a person (all parts of one share it), else 0. is_still: this very object
+    is part of the scene at all times, so that what is derived from it can be kept.
+    """
 
     mesh: Mesh
     world_from_part: Matrix
     instance: int = 0
+    is_still: bool = False
+
+    @functools.cached_property
+    def lights(self) -> Array:
+        """The mesh's lights (N, LIGHT_FLOATS) in the world."""
+        return move_lights(self.mesh.lights, self.world_from_part)
+
+    @functools.cached_property
+    def footprints(self) -> Array:
+        """The mesh's footprints (N, FOOTPRINT_FLOATS) in the world."""
+        return move_footprints(self.mesh.footprints, self.world_from_part)
 
 
 class MeshBuilder:

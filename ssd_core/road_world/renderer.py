@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
+import weakref
 from typing import Any, NamedTuple
 
 import cv2
@@ -13,20 +13,21 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_core.geometry.camera import PinholeCamera
-from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.darkroom import Darkroom, Shot
-from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, SHADOW_SIZE, Graphics, set_uniforms
+from ssd_core.road_world.drawing import Moment, View
+from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, Graphics, set_uniforms
 from ssd_core.road_world.materials import Family
-from ssd_core.road_world.meshes import Array, Part, move_footprints, move_lights
+from ssd_core.road_world.meshes import Array
 from ssd_core.road_world.scene import Scene
+from ssd_core.road_world.shadows import ShadowCache
 from ssd_core.road_world.weather import Condition, Weather, make_weather
 
-NEAR, FAR = 0.15, 2500.0
-# Half the side of the square around the point ahead that the sun's shadow map covers, metres.
-_SHADOW_REACH = 55.0
 # A distorted lens is rendered as a wider pinhole first; beyond this tangent a pinhole is no longer practical.
 _WIDEST_TANGENT = 4.0
+# Cameras this near to base_link, metres, are taken to be the ego vehicle's own.
+_VEHICLE_REACH = 15.0
 # How far cameras differ from scene to scene where none is given.
 _VARIETY = 0.5
 
@@ -52,39 +53,7 @@ def shared_graphics() -> Graphics:
     return Graphics()
 
 
-@dataclasses.dataclass(frozen=True)
-class _View:
-    """Everything that depends on where the camera is. World positions become relative to the camera in float64."""
-
-    position: Array
-    camera_from_world: Array
-    clip_from_relative: Array
-    tangents: tuple[float, float]
-
-    @classmethod
-    def of(cls, camera: PinholeCamera, world_from_camera: Matrix) -> _View:
-        width, height = camera.width, camera.height
-        projection = np.zeros((4, 4))
-        projection[0, 0], projection[0, 2] = 2 * camera.fx / width, 2 * (camera.cx + 0.5) / width - 1
-        # Row 0 of the framebuffer is the picture's top row, so y keeps pointing down.
-        projection[1, 1], projection[1, 2] = 2 * camera.fy / height, 2 * (camera.cy + 0.5) / height - 1
-        projection[2, 2], projection[2, 3] = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
-        projection[3, 2] = 1.0
-        rotation = np.eye(4)
-        rotation[:3, :3] = invert_pose(world_from_camera)[:3, :3]
-        horizontal = max(camera.cx + 0.5, width - 0.5 - camera.cx) / camera.fx
-        vertical = max(camera.cy + 0.5, height - 0.5 - camera.cy) / camera.fy
-        return cls(world_from_camera[:3, 3], rotation[:3, :3], projection @ rotation, (horizontal, vertical))
-
-    def sees(self, part: Part) -> bool:
-        centre, radius = part.mesh.bounding_sphere
-        world = part.world_from_part[:3, :3] @ centre + part.world_from_part[:3, 3]
-        x, y, z = self.camera_from_world @ (world - self.position)
-        if z < -radius:
-            return False
-        return all(
-            abs(value) * 1.0 - tangent * z <= radius * np.hypot(1.0, tangent) for value, tangent in zip((x, y), self.tangents, strict=True)
-        )
+_SHADOWS: weakref.WeakKeyDictionary[Graphics, ShadowCache] = weakref.WeakKeyDictionary()
 
 
 class Renderer:
@@ -156,10 +125,6 @@ class _Targets:
         self.painted = context.framebuffer([self.radiance], depth_buffer if self.shares_depth else context.depth_renderbuffer(fine))
         self.mirror = self._texture(context, half)
         self.mirrored = context.framebuffer([self.mirror], context.depth_renderbuffer(half))
-        self.shadow = context.depth_texture((SHADOW_SIZE, SHADOW_SIZE))
-        self.shadow.compare_func = "<="
-        self.shadow.repeat_x = self.shadow.repeat_y = False
-        self.shadowed = context.framebuffer(depth_attachment=self.shadow)
 
     @staticmethod
     def _texture(context: moderngl.Context, size: tuple[int, int]) -> moderngl.Texture:
@@ -176,16 +141,16 @@ class _Frame:
     ) -> None:
         self.graphics, self.targets, self.camera, self.scene, self.time = graphics, targets, camera, scene, time
         self.world_from_camera = world_from_camera
-        self.view = _View.of(camera, world_from_camera)
+        self.view = View.of(camera, world_from_camera)
         self.parts = scene.parts(time)
-        # Nearest first: what lies behind is then rejected before it is painted.
-        self.parts.sort(key=lambda part: float(np.linalg.norm(part.world_from_part[:3, 3] - self.view.position)))
+        self.moment = Moment(self.parts)
+        self.seen = self.moment.in_view(self.view)
 
     def inverse_depth(self) -> npt.NDArray[np.float32]:
         target = self.targets.depth
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative, self._seen())
+        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative)
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
 
@@ -207,30 +172,20 @@ class _Frame:
         if weather.wetness > 0:
             self._paint_mirror_image(features, uniforms)
         targets = self.targets
-        seen, families = self._seen(), tuple(Family)
+        families = tuple(Family)
         if not targets.shares_depth:
-            self._lay_depth(targets.painted, self.view.clip_from_relative, families, seen)
-        self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, self.world_from_camera[:3, :3], families, seen)
+            self._lay_depth(targets.painted, self.view.clip_from_relative, families)
+        self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, self.world_from_camera[:3, :3], families)
         return targets.radiance
 
-    def _seen(self) -> list[Part]:
-        return [part for part in self.parts if self.view.sees(part)]
+    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array) -> None:
+        self.moment.draw(self.graphics, programs, clip_from_relative, self.view.position, self.seen)
 
-    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array, parts: list[Part]) -> None:
-        self.graphics.noise.use(0)
-        for family, program in programs.items():
-            set_uniforms(program, {"clip_from_relative": clip_from_relative})
-            for part in parts:
-                if family in part.mesh.vertices:
-                    pose = part.world_from_part
-                    set_uniforms(program, {"world_from_part": pose[:3, :3], "part_origin": pose[:3, 3] - self.view.position})
-                    self.graphics.draw_mesh(part.mesh, family, program)
-
-    def _lay_depth(self, target: moderngl.Framebuffer, clip_from_relative: Array, families: tuple[Family, ...], parts: list[Part]) -> None:
+    def _lay_depth(self, target: moderngl.Framebuffer, clip_from_relative: Array, families: tuple[Family, ...]) -> None:
         """Depth before colour: then every pixel is painted once, however many surfaces lie behind each other."""
         target.use()
         target.clear(0.0, 0.0, 0.0, 1.0, depth=1.0)
-        self._draw({family: self.graphics.shadow_program(family) for family in families}, clip_from_relative, parts)
+        self._draw({family: self.graphics.shadow_program(family) for family in families}, clip_from_relative)
 
     def _paint(
         self,
@@ -240,14 +195,17 @@ class _Frame:
         clip_from_relative: Array,
         directions: Array,
         families: tuple[Family, ...],
-        parts: list[Part],
     ) -> None:
         """Paint over a depth buffer that is laid already."""
         target.use()
         programs = {family: self.graphics.surface_program(family, features) for family in families}
         for program in programs.values():
             set_uniforms(program, uniforms)
-        self._draw(programs, clip_from_relative, parts)
+        context = self.graphics.context
+        # What is cut out was cut out when depth was laid: nothing else lies at that very depth.
+        context.depth_func, target.depth_mask = "==", False
+        self._draw(programs, clip_from_relative)
+        context.depth_func, target.depth_mask = "<=", True
         sky, camera = self.graphics.sky_program(features), self.camera
         ray = ((camera.width / 2) / camera.fx, (camera.height / 2) / camera.fy,
                (camera.width / 2 - 0.5 - camera.cx) / camera.fx, (camera.height / 2 - 0.5 - camera.cy) / camera.fy)  # fmt: skip
@@ -255,27 +213,17 @@ class _Frame:
         self.graphics.draw_screen(sky)
 
     def _cast_shadows(self, weather: Weather, uniforms: dict[str, Any]) -> None:
-        forward = self.world_from_camera[:3, 2]
-        across = np.cross((0.0, 0.0, 1.0), weather.sun_direction)
-        across /= np.linalg.norm(across)
-        axes = np.stack([across, np.cross(weather.sun_direction, across), -weather.sun_direction])
-        centre = self.view.position + forward * (_SHADOW_REACH * 0.72)
-        # Whole texels: else shadows' edges crawl as the camera moves.
-        texel = 2 * _SHADOW_REACH / SHADOW_SIZE
-        seen_from_sun = axes @ centre
-        seen_from_sun[:2] = np.round(seen_from_sun[:2] / texel) * texel
-        centre = axes.T @ seen_from_sun
-        shadow = np.eye(4)
-        shadow[:3, :3] = axes / np.array([[_SHADOW_REACH], [_SHADOW_REACH], [180.0]])
-        shadow[:3, 3] = -shadow[:3, :3] @ (centre - self.view.position)
-        self.targets.shadowed.use()
-        self.targets.shadowed.clear(depth=1.0)
-        casters = (Family.FACADE, Family.SOLID, Family.CUTOUT)
-        near = [part for part in self.parts if _reaches_shadow(part, axes, centre)]
-        self._draw({family: self.graphics.shadow_program(family) for family in casters}, shadow, near)
-        uniforms["shadow_from_relative"] = shadow
-        self.targets.shadow.use(1)
-        uniforms["shadow_texture"] = 1
+        if self.graphics not in _SHADOWS:
+            _SHADOWS[self.graphics] = ShadowCache(self.graphics)
+        base = self.scene.world_from_base(self.time)
+        # A camera of the vehicle shares its shadows; one that is elsewhere has its own.
+        on_vehicle = np.linalg.norm(base[:3, 3] - self.view.position) < _VEHICLE_REACH
+        place, forward = (base[:3, 3], base[:3, 0]) if on_vehicle else (self.view.position, self.world_from_camera[:3, 2])
+        shadow = _SHADOWS[self.graphics].cast(self.moment, weather.sun_direction, place, forward)
+        relative = shadow.shadow_from_world.copy()
+        relative[:3, 3] += relative[:3, :3] @ self.view.position
+        shadow.texture.use(1)
+        uniforms |= {"shadow_from_relative": relative, "shadow_texture": 1}
 
     def _paint_mirror_image(self, features: tuple[str, ...], uniforms: dict[str, Any]) -> None:
         """The world as the wet road shows it: mirrored at the land's plane a little ahead."""
@@ -292,8 +240,8 @@ class _Frame:
         families = (Family.FACADE, Family.SOLID, Family.CUTOUT)
         dry = tuple(feature for feature in features if feature != "WET")
         clip, target = self.view.clip_from_relative @ mirror, self.targets.mirrored
-        self._lay_depth(target, clip, families, self._seen())
-        self._paint(target, dry, uniforms, clip, mirror[:3, :3] @ self.world_from_camera[:3, :3], families, self._seen())
+        self._lay_depth(target, clip, families)
+        self._paint(target, dry, uniforms, clip, mirror[:3, :3] @ self.world_from_camera[:3, :3], families)
         self.targets.mirror.use(2)
         uniforms["mirror_texture"] = 2
 
@@ -344,7 +292,7 @@ class _Frame:
         return np.argsort(distance, kind="stable")[:count]
 
     def _lights(self) -> dict[str, Any]:
-        lights = np.concatenate([move_lights(part.mesh.lights, part.world_from_part) for part in self.parts])
+        lights = np.concatenate([part.lights for part in self.parts])
         lights = lights[self._nearest(lights[:, :3], MAX_LIGHTS)]
         count = len(lights)
         padded = np.zeros((MAX_LIGHTS, lights.shape[1]))
@@ -354,7 +302,7 @@ class _Frame:
         return {"light_count": count, "light_position": position, "light_direction": padded[:, 3:6], "light_colour": padded[:, 6:9]}
 
     def _footprints(self) -> dict[str, Any]:
-        prints = np.concatenate([np.zeros((0, 6)), *(move_footprints(part.mesh.footprints, part.world_from_part) for part in self.parts)])
+        prints = np.concatenate([np.zeros((0, 6)), *(part.footprints for part in self.parts)])
         prints = prints[self._nearest(prints[:, :2], MAX_FOOTPRINTS)]
         count = len(prints)
         padded = np.zeros((MAX_FOOTPRINTS, 6))
@@ -402,10 +350,3 @@ def depth_at(layers: npt.NDArray[np.float32], columns: Array, rows: Array) -> np
     refined = np.where(refined > 0.5 * inverse, refined, inverse)
     with np.errstate(divide="ignore"):
         return np.asarray(1.0 / refined, dtype=np.float32)
-
-
-def _reaches_shadow(part: Part, axes: Array, centre: Array) -> bool:
-    middle, radius = part.mesh.bounding_sphere
-    world = part.world_from_part[:3, :3] @ middle + part.world_from_part[:3, 3]
-    offset = axes @ (world - centre)
-    return bool((np.abs(offset[:2]) < _SHADOW_REACH + radius).all())

@@ -62,7 +62,8 @@ class Scene:
         density: Density = "normal",
     ) -> None:
         self.seed, self.road, self.ego, self.density = seed, road, ego, density
-        self._district, self._still = district, still
+        self._district = district
+        self._still = tuple(dataclasses.replace(part, is_still=True) for part in still)
         self._blocks: dict[int, Block] = {}
 
     @classmethod

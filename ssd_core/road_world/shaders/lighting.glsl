@@ -178,9 +178,6 @@ Surface surface();
 
 void main() {
     int material = int(material_and_seed.x + 0.5);
-#ifdef CUTOUT
-    if (is_open(material, material_and_seed.y, uv)) discard;
-#endif
     Surface s = surface();
 #ifdef SNOW
     lay_snow(s, material);

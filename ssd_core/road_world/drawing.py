@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What is drawn of a moment: chunks of meshes that a view sees, fine where they are large and coarse where they are small."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import NamedTuple
+
+import moderngl
+import numpy as np
+import numpy.typing as npt
+
+from ssd_core.geometry.camera import PinholeCamera
+from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.road_world.graphics import Graphics
+from ssd_core.road_world.materials import Family
+from ssd_core.road_world.meshes import Array, Mesh, Part, Ranges
+
+NEAR, FAR = 0.15, 2500.0
+# Where a pixel covers more than this, metres, the coarse version of a mesh looks the same.
+COARSE_PIXEL = 0.15
+
+
+@dataclasses.dataclass(frozen=True)
+class View:
+    """Everything that depends on where the camera is. World positions become relative to the camera in float64."""
+
+    position: Array
+    camera_from_world: Array
+    clip_from_relative: Array
+    tangents: Array
+    focal_length: float
+
+    @classmethod
+    def of(cls, camera: PinholeCamera, world_from_camera: Matrix) -> View:
+        """The view of an undistorted camera."""
+        width, height = camera.width, camera.height
+        projection = np.zeros((4, 4))
+        projection[0, 0], projection[0, 2] = 2 * camera.fx / width, 2 * (camera.cx + 0.5) / width - 1
+        # Row 0 of the framebuffer is the picture's top row, so y keeps pointing down.
+        projection[1, 1], projection[1, 2] = 2 * camera.fy / height, 2 * (camera.cy + 0.5) / height - 1
+        projection[2, 2], projection[2, 3] = (FAR + NEAR) / (FAR - NEAR), -2 * FAR * NEAR / (FAR - NEAR)
+        projection[3, 2] = 1.0
+        rotation = np.eye(4)
+        rotation[:3, :3] = invert_pose(world_from_camera)[:3, :3]
+        horizontal = max(camera.cx + 0.5, width - 0.5 - camera.cx) / camera.fx
+        vertical = max(camera.cy + 0.5, height - 0.5 - camera.cy) / camera.fy
+        tangents = np.array([horizontal, vertical])
+        return cls(world_from_camera[:3, 3], rotation[:3, :3], projection @ rotation, tangents, max(camera.fx, camera.fy))
+
+    def sees(self, centres: Array, radii: Array) -> npt.NDArray[np.bool_]:
+        """(N,) True for spheres (world centres (N, 3), radii (N,)) of which something may be in the picture."""
+        local = (centres - self.position) @ self.camera_from_world.T
+        beside = np.abs(local[:, :2]) - self.tangents * local[:, 2:] <= radii[:, None] * np.hypot(1.0, self.tangents)
+        return np.asarray(beside.all(axis=1) & (local[:, 2] > -radii))
+
+
+class Piece(NamedTuple):
+    """Some quads of a mesh of the moment: number of its part, the mesh (fine or coarse), and its quads by family as (first, count)."""
+
+    part: int
+    mesh: Mesh
+    ranges: Ranges
+
+
+class Moment:
+    """All parts of a moment, with the bounding spheres of all their chunks in stacked arrays."""
+
+    def __init__(self, parts: list[Part]) -> None:
+        self.parts = parts
+        poses = np.stack([np.eye(4), *(part.world_from_part for part in parts)])[1:]
+        counts = [part.mesh.chunk_count for part in parts]
+        self._first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+        self._owner = np.repeat(np.arange(len(parts)), counts)
+        spheres = np.concatenate([np.zeros((0, 4)), *(part.mesh.chunk_spheres for part in parts)])
+        turned = poses[self._owner, :3, :3]
+        self.centres = np.einsum("nij,nj->ni", turned, spheres[:, :3]) + poses[self._owner, :3, 3]
+        self.radii = spheres[:, 3] * np.linalg.norm(turned[:, :, 0], axis=1)
+        self.has_coarse = np.array([part.mesh.coarse is not None for part in parts], dtype=bool)[self._owner]
+        self.is_still = np.array([part.is_still for part in parts], dtype=bool)[self._owner]
+        self._rotations = np.asarray(poses[:, :3, :3].transpose(0, 2, 1), dtype=np.float32).reshape(-1, 9)
+        self._origins = poses[:, :3, 3]
+
+    def in_view(self, view: View) -> list[Piece]:
+        """What a camera sees, nearest first: what lies behind is then rejected before it is painted."""
+        seen = view.sees(self.centres, self.radii)
+        distance = np.maximum(np.linalg.norm(self.centres - view.position, axis=1) - self.radii, 0.0)
+        return self.pieces(seen, self.has_coarse & (distance > COARSE_PIXEL * view.focal_length), distance)
+
+    def owners(self, chosen: npt.NDArray[np.bool_]) -> list[Part]:
+        """The parts of the chosen chunks."""
+        return [self.parts[owner] for owner in np.unique(self._owner[chosen]).tolist()]
+
+    def pieces(self, chosen: npt.NDArray[np.bool_], coarse: npt.NDArray[np.bool_], distance: Array) -> list[Piece]:
+        """The chosen chunks, those marked `coarse` in their coarse version; parts in the order of their nearest chunk."""
+        found: list[tuple[float, Piece]] = []
+        for owner in np.unique(self._owner[chosen]).tolist():
+            first, last = self._first[owner], self._first[owner + 1]
+            mesh, mine, rough = self.parts[owner].mesh, chosen[first:last], coarse[first:last]
+            nearest = float(distance[first:last][mine].min())
+            if last - first == 1:
+                version = mesh.coarse if rough[0] and mesh.coarse is not None else mesh
+                found.append((nearest, Piece(owner, version, version.all_ranges)))
+                continue
+            for version, members in ((mesh, mine & ~rough), (mesh.coarse, mine & rough)):
+                if version is not None and members.any():
+                    found.append((nearest, Piece(owner, version, version.ranges(members))))
+        found.sort(key=lambda item: item[0])
+        return [piece for _, piece in found]
+
+    def draw(
+        self, graphics: Graphics, programs: dict[Family, moderngl.Program], clip_from_relative: Array, origin: Array, pieces: list[Piece]
+    ) -> None:
+        """Draw pieces with a program for each family; clip_from_relative takes what is relative to `origin` (world)."""
+        graphics.noise.use(0)
+        origins = np.asarray(self._origins - origin, dtype=np.float32)
+        for family, program in programs.items():
+            placing = graphics.placing(program)
+            placing.clip_from_relative.write(np.asarray(clip_from_relative.T, dtype=np.float32).tobytes())
+            for piece in pieces:
+                ranges = piece.ranges.get(family)
+                if ranges:
+                    placing.world_from_part.write(self._rotations[piece.part].data)
+                    placing.part_origin.write(origins[piece.part].data)
+                    graphics.draw_mesh(piece.mesh, family, program, ranges)
