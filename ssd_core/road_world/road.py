@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Where the road runs and how the ground lies: a centre line through gentle hills, and the ground's mesh.
+"""Where the road runs, how wide its parts are and how the land lies: a centre line through hills.
 
 Road coordinates: s metres along the centre line, t metres to the left of it. Traffic keeps right.
 """
@@ -9,22 +9,23 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
-from collections.abc import Sequence
+from typing import Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 from ssd_core.geometry.pose import Matrix
-from ssd_core.road_world.materials import Material
-from ssd_core.road_world.meshes import Array, MeshBuilder
+from ssd_core.road_world.markings import Paint
+from ssd_core.road_world.meshes import Array
 
 # The road exists from here on; the ego vehicle starts at s = 0.
 ROAD_START = -240.0
 KERB_HEIGHT = 0.14
-GROUND_REACH = 72.0
-# The plain beyond the modelled strip lies this far below height 0, deeper than any hollow of the hills.
-PLAIN_HEIGHT = -3.0
+RoadKind = Literal["street", "suburb", "narrow", "boulevard", "arterial", "motorway", "country", "industrial", "yard"]
+ROAD_KINDS: tuple[RoadKind, ...] = get_args(RoadKind)
 _TABLE_STEP = 0.25
+# The centre line is known this far at least, so that the land of a short drive is that of a long one.
+_TABLE_REACH = 2400.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,8 +76,33 @@ class Hills:
 
 
 @dataclasses.dataclass(frozen=True)
+class Bank:
+    """How the land on one side rises (falls, if negative) beyond the pavement, metres: a slope of `width`, then a level."""
+
+    start: float = 0.5
+    width: float = 8.0
+    mean: float = 0.0
+    wave: Wave = Wave(0.0, 1.0, 0.0)
+    lowest: float = 0.0
+    highest: float = 0.0
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether there is no slope anywhere."""
+        return self.lowest == 0.0 == self.highest
+
+    def height(self, s: npt.ArrayLike) -> Array:
+        """Of the level above the pavement."""
+        return np.clip(self.mean + self.wave(s), self.lowest, self.highest)
+
+
+@dataclasses.dataclass(frozen=True)
 class Road:
-    """Centre line, cross-section (metres) and land. Without waves: straight along x on flat land."""
+    """Centre line, cross-section (metres) and land. Without waves: straight along x on flat land.
+
+    From the centre line outwards on both sides: half the reservation between the directions, lanes (0 is the innermost),
+    a shoulder, a strip to park on, the pavement, and the land with its bank (right, left). speed_limit in m/s.
+    """
 
     lanes_per_direction: int = 1
     lane_width: float = 3.4
@@ -85,11 +111,24 @@ class Road:
     heading_waves: tuple[Wave, ...] = ()
     hills: Hills = Hills()
     length: float = 600.0
+    kind: RoadKind = "street"
+    median_width: float = 0.0
+    shoulder_width: float = 0.0
+    kerb_height: float = KERB_HEIGHT
+    speed_limit: float = 13.9
+    ego_lane: int = 0
+    banks: tuple[Bank, Bank] = (Bank(), Bank())
+    paint: Paint = dataclasses.field(default_factory=Paint)
+
+    @property
+    def lanes_edge(self) -> float:
+        """From the centre line to the outer edge of the outermost lane."""
+        return self.median_width / 2 + self.lanes_per_direction * self.lane_width
 
     @property
     def half_width(self) -> float:
         """From the centre line to the kerb."""
-        return self.lanes_per_direction * self.lane_width + self.parking_width
+        return self.lanes_edge + self.shoulder_width + self.parking_width
 
     @property
     def house_line(self) -> float:
@@ -98,7 +137,26 @@ class Road:
 
     def lane_centre(self, lane: int, direction: int) -> float:
         """t of a lane counted from the centre line; direction 1 as the ego vehicle, -1 oncoming."""
-        return -direction * (lane + 0.5) * self.lane_width
+        return -direction * (self.median_width / 2 + (lane + 0.5) * self.lane_width)
+
+    @property
+    def has_raised_median(self) -> bool:
+        """Whether kerbs keep traffic off the reservation."""
+        return self.median_width >= 1.0 and self.kerb_height > 0
+
+    def bank(self, side: int) -> Bank:
+        """The bank on the left (1) or right (-1)."""
+        return self.banks[1 if side > 0 else 0]
+
+    def bank_rise(self, s: npt.ArrayLike, t: npt.ArrayLike) -> Array:
+        """How far the banks lift the ground at road coordinates, metres."""
+        along, across = np.broadcast_arrays(np.asarray(s, dtype=np.float64), np.asarray(t, dtype=np.float64))
+        rise = np.zeros(along.shape)
+        for side in (-1, 1):
+            bank = self.bank(side)
+            if not bank.is_flat:
+                rise = rise + np.clip((across * side - self.house_line - bank.start) / bank.width, 0.0, 1.0) * bank.height(along)
+        return rise
 
     def heading(self, s: npt.ArrayLike) -> Array:
         """Direction of the road in radians, 0 at s = 0."""
@@ -161,115 +219,8 @@ class Road:
 
     @functools.cached_property
     def _table(self) -> Array:
-        edges = np.arange(ROAD_START, self.length + 400.0, _TABLE_STEP)
+        edges = np.arange(ROAD_START, max(self.length + 400.0, _TABLE_REACH), _TABLE_STEP)
         middle = self.heading(edges[:-1] + _TABLE_STEP / 2)
         steps = np.stack([np.cos(middle), np.sin(middle)], axis=-1) * _TABLE_STEP
         table = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
         return np.asarray(table - table[round(-ROAD_START / _TABLE_STEP)])
-
-
-@dataclasses.dataclass(frozen=True)
-class Junction:
-    """A side street crossing at s, half as wide as given."""
-
-    s: float
-    half_width: float
-    has_zebra: bool
-
-
-def lay_ground(builder: MeshBuilder, road: Road, start: float, end: float, junction: Junction | None, seed: float, origin: Array) -> None:
-    """Add road, kerbs, pavements and verges between s = start and end, relative to `origin` (world)."""
-    if junction is None:
-        _lay_stretch(builder, road, (start, end), Material.ROAD, seed, origin)
-        return
-    near, far = junction.s - junction.half_width, junction.s + junction.half_width
-    surface = Material.ZEBRA if junction.has_zebra else Material.ROAD
-    _lay_stretch(builder, road, (start, near - 6.0), Material.ROAD, seed, origin)
-    _lay_stretch(builder, road, (near - 6.0, near - 5.0), Material.STOP_LINE, seed, origin, side=-1)
-    _lay_stretch(builder, road, (near - 5.0, near - 1.0), surface, seed, origin)
-    _lay_stretch(builder, road, (near - 1.0, near), Material.JUNCTION, seed, origin)
-    _lay_crossroads(builder, road, near, far, seed, origin)
-    _lay_stretch(builder, road, (far, far + 1.0), Material.JUNCTION, seed, origin)
-    _lay_stretch(builder, road, (far + 1.0, far + 5.0), surface, seed, origin)
-    _lay_stretch(builder, road, (far + 5.0, far + 6.0), Material.STOP_LINE, seed, origin, side=1)
-    _lay_stretch(builder, road, (far + 6.0, end), Material.ROAD, seed, origin)
-    for s in (near, far):
-        for side in (-1, 1):
-            _kerb_across(builder, road, s, side, seed, origin)
-
-
-def _stations(start: float, end: float) -> Array:
-    return np.linspace(start, end, max(2, int(np.ceil((end - start) / 4.0)) + 1))
-
-
-def _strip(
-    builder: MeshBuilder,
-    road: Road,
-    s: Array,
-    t: Array | Sequence[float],
-    heights: Sequence[float],
-    material: Material,
-    seed: float,
-    origin: Array,
-) -> None:
-    """Quads between the lines t[0], t[1], ... (from right to left); uv are road coordinates."""
-    along, across = np.meshgrid(s, np.asarray(t), indexing="ij")
-    points = road.point(along, across, np.broadcast_to(np.asarray(heights), along.shape)) - origin
-    road_uv = np.stack([along, across], axis=-1)
-
-    def corners(grid: Array) -> Array:
-        return np.stack([grid[:-1, :-1], grid[1:, :-1], grid[1:, 1:], grid[:-1, 1:]], axis=2).reshape(-1, 4, grid.shape[-1])
-
-    builder.quads(corners(points), material, (0.5, 0.5, 0.5), seed, uv=corners(road_uv))
-
-
-def _lay_stretch(
-    builder: MeshBuilder, road: Road, span: tuple[float, float], surface: Material, seed: float, origin: Array, side: int = 0
-) -> None:
-    s, half, base = _stations(*span), road.half_width, road.house_line
-    lanes = np.linspace(-half, half, 5)
-    if side and surface is Material.STOP_LINE:
-        stop, free = (lanes[:3], lanes[2:]) if side < 0 else (lanes[2:], lanes[:3])
-        _strip(builder, road, s, stop, [0.0] * 3, surface, seed, origin)
-        _strip(builder, road, s, free, [0.0] * 3, Material.ROAD, seed, origin)
-    else:
-        _strip(builder, road, s, lanes, [0.0] * 5, surface, seed, origin)
-    rise = KERB_HEIGHT
-    for sign in (-1, 1):
-        order = slice(None, None, sign)
-        _strip(builder, road, s, [sign * half, sign * (half + 0.02)][order], [0.0, rise][order], Material.KERB, seed, origin)
-        _strip(builder, road, s, [sign * (half + 0.02), sign * (half + 0.16)][order], [rise, rise][order], Material.KERB, seed, origin)
-        _strip(builder, road, s, [sign * (half + 0.16), sign * base][order], [rise, rise][order], Material.PAVEMENT, seed, origin)
-        land = [sign * base, sign * 26.0, sign * 48.0]
-        _strip(builder, road, s, land[order], [rise] * 3, Material.GRASS, seed, origin)
-    _drop_to_plain(builder, road, s, seed, origin)
-
-
-def _lay_crossroads(builder: MeshBuilder, road: Road, near: float, far: float, seed: float, origin: Array) -> None:
-    lines = [-48.0, -26.0, -road.house_line, -road.half_width, 0.0, road.half_width, road.house_line, 26.0, 48.0]
-    _strip(builder, road, _stations(near, far), lines, [0.0] * len(lines), Material.JUNCTION, seed, origin)
-    _drop_to_plain(builder, road, _stations(near, far), seed, origin)
-
-
-def _drop_to_plain(builder: MeshBuilder, road: Road, s: Array, seed: float, origin: Array) -> None:
-    for sign in (-1, 1):
-        inner, outer = road.point(s, sign * 48.0, KERB_HEIGHT), road.point(s, sign * GROUND_REACH)
-        outer[:, 2] = PLAIN_HEIGHT - 0.2
-        lines = (outer, inner) if sign < 0 else (inner, outer)
-        right, left = lines[0] - origin, lines[1] - origin
-        uv_right, uv_left = (np.stack([s, np.full_like(s, sign * 60.0)], axis=-1),) * 2
-        builder.quads(
-            np.stack([right[:-1], right[1:], left[1:], left[:-1]], axis=1), Material.GRASS, (0.5, 0.5, 0.5), seed,
-            uv=np.stack([uv_right[:-1], uv_right[1:], uv_left[1:], uv_left[:-1]], axis=1),
-        )  # fmt: skip
-
-
-def _kerb_across(builder: MeshBuilder, road: Road, s: float, side: int, seed: float, origin: Array) -> None:
-    """The step from the side street up to pavement and verge."""
-    t = side * np.array([road.half_width, road.house_line, 26.0, 48.0])
-    low, high = road.point(s, t) - origin, road.point(s, t, KERB_HEIGHT) - origin
-    uv_low, uv_high = np.stack([t, np.zeros(4)], axis=-1), np.stack([t, np.full(4, KERB_HEIGHT)], axis=-1)
-    builder.quads(
-        np.stack([low[:-1], low[1:], high[1:], high[:-1]], axis=1), Material.KERB, (0.5, 0.5, 0.5), seed,
-        uv=np.stack([uv_low[:-1], uv_low[1:], uv_high[1:], uv_high[:-1]], axis=1),
-    )  # fmt: skip

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The block under construction: where things may stand along its stretch of road, and how they get there."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from ssd_core.road_world import plants
+from ssd_core.road_world.bodies import PAINTS, Vehicle
+from ssd_core.road_world.district import District
+from ssd_core.road_world.ground import Junction
+from ssd_core.road_world.materials import Material
+from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, Part, exchange_materials, pick, recolour
+from ssd_core.road_world.people import Person
+from ssd_core.road_world.road import Road
+from ssd_core.road_world.vehicles import make_vehicle
+
+BLOCK_LENGTH = 40.0
+# Banks level out towards a side street: flat up to the first distance from its middle, whole from the second on.
+_LEVEL_NEAR, _LEVEL_FAR = 9.0, 18.0
+_MODELS, _TREE_HEIGHT = 16, 10.0
+
+
+@dataclasses.dataclass(frozen=True)
+class Walker:
+    """Somebody on the pavement: from road coordinates (s, t) at `speed` metres a second along the road (negative: towards s = 0)."""
+
+    person: Person
+    road: Road
+    s: float
+    t: float
+    speed: float
+    yaw: float
+    phase: float
+
+    def parts(self, time: float) -> list[Part]:
+        """Body and legs at a time in seconds."""
+        person = self.person
+        yaw = self.yaw if self.speed == 0 else (0.0 if self.speed > 0 else np.pi)
+        pose = self.road.pose(self.s + self.speed * time, self.t, self.road.kerb_height, yaw)
+        swing = 0.0 if self.speed == 0 else 0.5 * np.sin(self.phase + 5.5 * time)
+        parts = [Part(person.body, pose)]
+        for side in (-1, 1):
+            hip = np.eye(4)
+            angle = side * swing
+            hip[0, 0], hip[0, 2], hip[2, 0], hip[2, 2] = np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)
+            hip[:3, 3] = 0.0, side * person.hip_offset, person.hip_height
+            parts.append(Part(person.leg, pose @ hip))
+        return parts
+
+
+@functools.lru_cache(maxsize=1024)
+def shared(maker: Callable[..., Any], seed: int, variant: int, *arguments: Any) -> Any:
+    """What `maker(rng, *arguments)` makes for a district: making everything anew would take most of the time, and nobody sees it."""
+    return maker(np.random.default_rng([seed, 15, zlib.crc32(maker.__name__.encode()), variant]), *arguments)
+
+
+def _at_rest(mesh: Mesh, paint: Array) -> Mesh:
+    """Repainted; its lamps neither shine nor cast light."""
+    still = exchange_materials(
+        recolour(mesh, Material.PAINT, paint), {Material.HEADLIGHT: Material.GLASS, Material.TAILLIGHT: Material.PAINT}
+    )
+    return dataclasses.replace(still, lights=mesh.lights[:0])
+
+
+class BlockBuilder:
+    """Fills one block. Left is side 1, right is side -1. What is small goes into `detail`, which is not shown from afar."""
+
+    def __init__(self, district: District, index: int) -> None:
+        self.district, self.road, self.index = district, district.road, index
+        self.rng = np.random.default_rng([district.seed, 11, index + 1000])
+        self.start, self.end = index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH
+        self.middle = (self.start + self.end) / 2
+        self.junction = self._draw_junction()
+        self.origin = np.round(self.road.point(self.middle))
+        self.builder, self.detail = MeshBuilder(), MeshBuilder()
+        self.walkers: list[Walker] = []
+
+    def _draw_junction(self) -> Junction | None:
+        # The ego vehicle starts on a plain stretch.
+        luck, half_width, zebra, form = self.rng.random(), self.rng.uniform(3.2, 5.0), self.rng.random() < 0.7, self.rng.random()
+        if self.index in (-1, 0) or luck > self.district.junction_share:
+            return None
+        sides = (-1, 1) if form < 0.5 else (-1,) if form < 0.75 else (1,)
+        return Junction(self.middle, float(half_width), bool(zebra and self.road.kerb_height > 0), sides, float(self.rng.uniform(70, 120)))
+
+    def rise(self, s: Array, t: Array) -> Array:
+        """Height of the banks at road coordinates; they level out towards a side street."""
+        rise = self.road.bank_rise(s, t)
+        if self.junction is None:
+            return rise
+        away = np.abs(s - self.junction.s)
+        return np.asarray(rise * np.clip((away - _LEVEL_NEAR) / (_LEVEL_FAR - _LEVEL_NEAR), 0.0, 1.0))
+
+    def ground(self, s: float, t: float) -> float:
+        """Height of the ground over the land at a place."""
+        kerb = self.road.kerb_height if abs(t) > self.road.half_width else 0.0
+        return kerb + float(self.rise(np.array(s), np.array(t)))
+
+    def free_spans(self, margin: float, side: int) -> list[tuple[float, float]]:
+        """Stretches of s that no side street of this side takes, `margin` metres away from it."""
+        if self.junction is None or side not in self.junction.sides:
+            return [(self.start, self.end)]
+        near, far = self.junction.s - self.junction.half_width, self.junction.s + self.junction.half_width
+        return [(self.start, near - margin), (far + margin, self.end)]
+
+    def is_free(self, s: float, margin: float, side: int) -> bool:
+        """Whether a place lies outside side streets."""
+        return any(near <= s <= far for near, far in self.free_spans(margin, side))
+
+    def free_place(self, margin: float, side: int) -> float:
+        """A random s outside side streets."""
+        spans = self.free_spans(margin, side)
+        near, far = spans[self.rng.integers(len(spans))]
+        return float(self.rng.uniform(near, far))
+
+    def place(
+        self,
+        mesh: Mesh,
+        s: float,
+        t: float,
+        yaw: float = 0.0,
+        upright: bool = True,
+        is_detail: bool = False,
+        scale: float = 1.0,
+        lift: float = 0.0,
+    ) -> None:
+        """Put a mesh on the ground at road coordinates."""
+        pose = self.road.pose(s, t, self.ground(s, t) + lift, yaw, upright)
+        pose[:3, :3] *= scale
+        pose[:3, 3] -= self.origin
+        (self.detail if is_detail else self.builder).add(mesh, pose)
+
+    def beside(self, mesh: Mesh, s: float, side: int, distance: float, is_detail: bool = False, yaw: float = 0.0) -> None:
+        """Put something whose -y faces the street `distance` metres from the centre line."""
+        self.place(mesh, s, side * distance, yaw + (0.0 if side > 0 else np.pi), is_detail=is_detail)
+
+    def add_world(self, mesh: Mesh, is_detail: bool = False) -> None:
+        """Add a mesh whose coordinates are the world's, relative to this block's origin."""
+        (self.detail if is_detail else self.builder).add(mesh, np.eye(4))
+
+    def shared(self, maker: Callable[..., Any], variants: int, *arguments: Any) -> Any:
+        """One of the district's few versions of a thing."""
+        return shared(maker, self.district.seed, int(self.rng.integers(variants)), *arguments)
+
+    def vehicle(self, large: float) -> Vehicle:
+        """One of the district's vehicles in a colour of its own."""
+        rng = self.rng
+        model: Vehicle = shared(make_vehicle, self.district.seed, int(rng.integers(_MODELS)), 1.0 if rng.random() < large else 0.0)
+        return model._replace(mesh=_at_rest(model.mesh, pick(rng, PAINTS)), pulled=())
+
+    def park(self, vehicle: Vehicle, s: float, t: float, yaw: float) -> None:
+        """A vehicle at rest."""
+        self.place(vehicle.mesh, s, t, yaw, upright=False, is_detail=True)
+
+    def tree(self, s: float, side: int, distance: float, tall: float | None = None) -> None:
+        """One of the district's trees, turned and scaled; beside the road one whose branches leave room for lorries."""
+        rng = self.rng
+        height = float(rng.uniform(6.0, 14.0) if tall is None else tall)
+        near = distance < self.road.half_width + 4.5
+        # Street trees can't be scaled down: their clear height is theirs.
+        tree = (
+            self.shared(plants.make_street_tree, 6, 8.0 + 2.0 * round((max(height, 8.0) - 8.0) / 2))
+            if near
+            else self.shared(plants.make_tree, 12, _TREE_HEIGHT)
+        )
+        self.place(tree, s, side * distance, rng.uniform(0, 2 * np.pi), scale=1.0 if near else height / _TREE_HEIGHT)

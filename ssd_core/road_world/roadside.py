@@ -1,0 +1,205 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What stands along any road: barriers, lamps, signs, wires, gantries, bridges, roadworks, parked vehicles, people."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+
+from ssd_core.road_world import furniture, plants
+from ssd_core.road_world.barriers import Run, make_barrier
+from ssd_core.road_world.block import BLOCK_LENGTH, BlockBuilder, Walker
+from ssd_core.road_world.district import BarrierKind, LandUse
+from ssd_core.road_world.people import make_person
+from ssd_core.road_world.structures import (
+    WIRE_HEIGHT,
+    WIRE_OFFSETS,
+    add_wire,
+    make_billboard,
+    make_cone,
+    make_digger,
+    make_gantry,
+    make_heap,
+    make_overpass,
+    make_wire_pole,
+)
+
+_BARRIER_PIECE = 20.0
+_PEOPLE = 24
+
+
+def dress_pavement(block: BlockBuilder, side: int, use: LandUse) -> None:
+    """Everything that stands on one side between kerb and house line."""
+    rng, road, district = block.rng, block.road, block.district
+    kerb, line = road.half_width, road.house_line
+    if district.lamp_spacing:
+        arm = min(2.2, road.half_width * 0.5)
+        lamp = np.random.default_rng([district.seed, 14])
+        s = block.start + (6.0 if side > 0 else 26.0)
+        if block.is_free(s, 2.0, side):
+            block.beside(furniture.make_lamp(lamp, district.lamp_height, arm), s, side, kerb + 0.55)
+    if rng.random() < 0.5:
+        block.beside(furniture.make_sign(rng), block.free_place(2.0, side), side, kerb + 0.6, is_detail=True)
+    if rng.random() < 0.08 and line - kerb > 1.0:
+        block.beside(block.shared(make_billboard, 4), block.free_place(4.0, side), side, line + 3.5)
+    if line - kerb > 1.4 and road.kind not in ("motorway", "country"):
+        _street_life(block, side, use)
+
+
+def _street_life(block: BlockBuilder, side: int, use: LandUse) -> None:
+    rng, road, district = block.rng, block.road, block.district
+    kerb, line = road.half_width, road.house_line
+    for _ in range(int(rng.integers(0, 3))):
+        distance = kerb + rng.choice([0.7, line - kerb - 0.5])
+        block.beside(furniture.make_clutter(rng), block.free_place(2.0, side), side, distance, is_detail=True)
+    if rng.random() < 0.08 and line - kerb > 2.6:
+        block.beside(furniture.make_shelter(rng), block.free_place(5.0, side), side, kerb + 1.2, is_detail=True)
+    if use != "park" and line - kerb > 1.9 and rng.random() < district.tree_share:
+        for s in np.arange(block.start + 2.0, block.end, 10.0):
+            if block.is_free(float(s), 4.0, side) and rng.random() < 0.85:
+                block.tree(float(s), side, kerb + 1.0, rng.uniform(8.0, 12.0))
+    for _ in range(int(rng.poisson(district.people_per_block))):
+        speed = rng.choice([-1, 1]) * rng.uniform(0.9, 1.6) if rng.random() < 0.75 else 0.0
+        t = side * rng.uniform(kerb + 0.5, line - 0.3)
+        person = block.shared(make_person, _PEOPLE)
+        block.walkers.append(
+            Walker(person, road, rng.uniform(block.start, block.end), t, speed, rng.uniform(0, 6.28), rng.uniform(0, 6.28))
+        )
+
+
+def park_at_kerb(block: BlockBuilder, side: int) -> None:
+    """Vehicles in the parking strip: along the kerb, or across it in a car park."""
+    rng, road, district = block.rng, block.road, block.district
+    if road.parking_width == 0:
+        return
+    if road.parking_width > 3:
+        for s in np.arange(block.start + 1.25, block.end, 2.5):
+            if rng.random() < district.parking_share and block.is_free(float(s), 6.0, side):
+                yaw = side * np.pi / 2 + (np.pi if rng.random() < 0.35 else 0.0) + rng.normal(0, 0.02)
+                block.park(block.vehicle(0.0), float(s), side * (road.half_width - 2.45 + rng.normal(0, 0.08)), yaw)
+        return
+    s = block.start + rng.uniform(0.2, 1.5)
+    while True:
+        vehicle = block.vehicle(0.14)
+        if vehicle.length > 6.5:
+            continue
+        middle = s + vehicle.length / 2
+        if middle + vehicle.length / 2 > block.end:
+            return
+        if rng.random() < district.parking_share and block.is_free(middle, 8.5, side):
+            yaw = (0.0 if side < 0 or rng.random() < 0.2 else np.pi) + rng.normal(0, 0.015)
+            block.park(vehicle, middle, side * (road.half_width - 1.08 + rng.normal(0, 0.04)), yaw)
+        s += vehicle.length + rng.uniform(0.7, 1.6)
+
+
+def dress_road(block: BlockBuilder) -> None:
+    """What belongs to both sides: barriers, the reservation, wires, gantries, bridges, roadworks."""
+    district, rng = block.district, block.rng
+    for side, kind in zip((-1, 1), district.barriers, strict=True):
+        distance = _barrier_distance(block, kind)
+        for near, far in block.free_spans(2.5, side):
+            _lay_barrier(block, kind, (near, far), side * distance, -side)
+    _dress_median(block)
+    if district.has_wires:
+        _hang_wires(block)
+    luck, other = rng.random(), rng.random()
+    if luck < district.gantry_share and block.index != 0:
+        _raise_gantry(block)
+    elif other < district.overpass_share and block.junction is None:
+        _raise_overpass(block)
+    if district.closed_strip:
+        _close_strip(block)
+
+
+def _barrier_distance(block: BlockBuilder, kind: BarrierKind) -> float:
+    road = block.road
+    if kind in ("guard_rail", "concrete", "railing"):
+        return road.half_width + 0.45
+    return road.house_line + 0.3
+
+
+def _lay_barrier(block: BlockBuilder, kind: BarrierKind, span: tuple[float, float], t: float, facing: int) -> None:
+    if kind == "none" or span[1] - span[0] < 1.0:
+        return
+    look = np.random.default_rng([block.district.seed, 19, facing + 1])
+    pieces = max(1, round((span[1] - span[0]) / _BARRIER_PIECE))
+    edges = np.linspace(*span, pieces + 1)
+    height = (
+        block.road.kerb_height
+        if abs(t) > block.road.half_width or (abs(t) < block.road.median_width / 2 and block.road.has_raised_median)
+        else 0.0
+    )
+    state = look.bit_generator.state
+    for start, end in itertools.pairwise(edges):
+        # Every piece of a barrier looks the same.
+        look.bit_generator.state = state
+        middle = block.road.point((start + end) / 2, t)
+        run = Run(block.road, float(start), float(end), t, facing, height, block.rise, middle)
+        pose = np.eye(4)
+        pose[:3, 3] = middle - block.origin
+        block.builder.add(make_barrier(kind, run, look), pose)
+
+
+def _dress_median(block: BlockBuilder) -> None:
+    road, rng, district = block.road, block.rng, block.district
+    if road.median_width == 0:
+        return
+    gap = 0.0 if block.junction is None else block.junction.half_width + 4.0
+    spans = [(block.start, block.end)] if gap == 0 else [(block.start, block.middle - gap), (block.middle + gap, block.end)]
+    for span in spans:
+        _lay_barrier(block, district.median_barrier, span, 0.0, 0)
+    if road.has_raised_median and road.median_width > 2.0 and road.kind != "motorway" and rng.random() < 0.3 + 0.7 * district.tree_share:
+        for s in np.arange(block.start + 5.0, block.end, 10.0):
+            if abs(s - block.middle) > gap + 1.0 * bool(gap) and rng.random() < 0.8:
+                block.tree(float(s), 1, rng.normal(0, 0.1), rng.uniform(8.0, 13.0))
+    if road.kind == "motorway" and road.median_width > 3.0 and rng.random() < 0.3:
+        block.place(block.shared(plants.make_bush, 4, 3.0, 1.3), rng.uniform(block.start, block.end), 0.0)
+
+
+def _hang_wires(block: BlockBuilder) -> None:
+    """A pole in the middle of each block, and wires to the next block's."""
+    road, district = block.road, block.district
+    t = (1 if district.seed % 2 else -1) * (road.half_width + 0.9)
+    here, there = block.start + 8.0, block.start + 8.0 + BLOCK_LENGTH
+    block.place(block.shared(make_wire_pole, 2), here, t)
+    for offset in WIRE_OFFSETS:
+        ends = [road.point(s, t + offset, WIRE_HEIGHT) - block.origin for s in (here, there)]
+        # The banks at the next block's pole are unknown here, and small beside the road.
+        add_wire(block.builder, ends[0], ends[1], 0.7)
+
+
+def _raise_gantry(block: BlockBuilder) -> None:
+    road = block.road
+    lanes = tuple(road.lane_centre(lane, 1) for lane in range(road.lanes_per_direction))
+    edge = road.half_width + 0.9
+    right, left = (-edge, 0.0) if road.median_width > 1.5 else (-edge, edge)
+    if road.median_width > 1.5:
+        left = -0.35
+    block.place(make_gantry(block.rng, right, left, lanes), block.start + 12.0, 0.0)
+
+
+def _raise_overpass(block: BlockBuilder) -> None:
+    road, rng = block.road, block.rng
+    columns = [-(road.house_line + 1.2), road.house_line + 1.2, -(road.house_line + 16), road.house_line + 16]
+    if road.median_width > 1.8:
+        columns.append(0.0)
+    along = float(rng.choice([3.5, 8.0, 12.0, 24.0], p=[0.35, 0.25, 0.25, 0.15]))
+    block.place(make_overpass(rng, 62.0, tuple(columns), along, 8.0, rng.uniform(-0.25, 0.25)), block.middle, 0.0)
+
+
+def _close_strip(block: BlockBuilder) -> None:
+    """Roadworks on the strip beside the lanes: barriers or cones along the edge, machines and heaps behind them."""
+    road, rng = block.road, block.rng
+    style = np.random.default_rng([block.district.seed, 20])
+    kind: BarrierKind = ("water_filled", "concrete", "none")[int(style.choice(3, p=[0.4, 0.25, 0.35]))]
+    edge = road.lanes_edge + 0.45
+    for near, far in block.free_spans(4.0, -1):
+        _lay_barrier(block, kind, (near, far), -edge, 1)
+        if kind == "none":
+            for s in np.arange(near + 1.0, far, 5.0):
+                block.place(block.shared(make_cone, 1), float(s), -edge)
+    inside = road.lanes_edge + road.shoulder_width / 2 + 0.5
+    for maker, share in ((make_heap, 0.5), (make_digger, 0.2)):
+        if rng.random() < share:
+            block.place(block.shared(maker, 3), block.free_place(8.0, -1), -inside, rng.choice([0.0, np.pi]))
