@@ -44,6 +44,7 @@ class Material(enum.IntEnum):
     SIGNAL = 33
     BRAKE_LIGHT = 34
     LETTERED = 35
+    TANK = 36
 
     LEAVES = 40
     FENCE = 41

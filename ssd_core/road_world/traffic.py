@@ -11,7 +11,7 @@ import numpy as np
 
 from ssd_core.road_world.meshes import Array, Part
 from ssd_core.road_world.road import Road
-from ssd_core.road_world.vehicles import Unit, Vehicle, make_cyclist, make_vehicle
+from ssd_core.road_world.vehicles import Unit, Vehicle, make_two_wheeler, make_vehicle
 
 Density = Literal["free", "normal", "dense", "jam"]
 DENSITIES: tuple[Density, ...] = get_args(Density)
@@ -24,7 +24,7 @@ REACH_BEHIND, REACH_AHEAD = 140.0, 250.0
 _CLEARANCE, _SIDE_CLEARANCE = 0.6, 0.12
 _SHARPEST_BEND = 0.01
 # Cars, large vehicles and two-wheelers of a scene.
-_MODELS = (22, 12, 4)
+_MODELS = (22, 16, 5)
 
 
 class Flow(NamedTuple):
@@ -195,7 +195,7 @@ class _Fleet:
 @functools.lru_cache(maxsize=2 * sum(_MODELS))
 def _fleet_vehicle(seed: int, kind: int, number: int) -> Vehicle:
     rng = np.random.default_rng([seed, 17, kind, number])
-    return make_cyclist(rng) if kind == 2 else make_vehicle(rng, float(kind))
+    return make_two_wheeler(rng) if kind == 2 else make_vehicle(rng, float(kind))
 
 
 def _across(rng: np.random.Generator, road: Road, lane_t: float, direction: int, vehicle: Vehicle) -> float:

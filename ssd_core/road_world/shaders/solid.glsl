@@ -10,17 +10,13 @@ vec3 seen_normal() {
     return normalize(n - view * max(dot(n, view) + 0.02, 0.0));
 }
 
-// Letters of five by seven dots that nobody can read, one to a cell of p.
-float letter(vec2 p, float seed) {
-    vec2 cell = floor(p);
-    vec2 q = (fract(p) - vec2(0.14, 0.12)) / vec2(0.72, 0.76);
-    if (any(lessThan(q, vec2(0.0))) || any(greaterThan(q, vec2(1.0)))) return 0.0;
-    float kind = hash(cell + seed * 91.7);
-    float left = step(q.x, 0.24), right = step(0.76, q.x), top = step(0.85, q.y), middle = step(abs(q.y - 0.5), 0.075), bottom = step(q.y, 0.15);
-    float strokes = left * step(0.22, kind) + right * step(fract(kind * 7.0), 0.55) + top * step(0.35, fract(kind * 13.0));
-    strokes += middle * step(0.45, fract(kind * 23.0)) + bottom * step(0.4, fract(kind * 31.0));
-    strokes += step(abs(q.x - 0.5), 0.12) * step(kind, 0.22);
-    return min(strokes, 1.0);
+// A made-up name in one or two lines, its first letter's foot at `corner`.
+float lettering(vec2 corner, float seed) {
+    vec2 place = (uv - corner) / mix(0.3, 0.6, fract(seed * 7.0));
+    float across = fwidth(place.y);
+    float ink = word(fract(seed * 1.7), 5.0 + floor(fract(seed * 19.0) * 6.0), place, across);
+    place = (place - vec2(0.0, -0.9)) / 0.6;
+    return ink + word(fract(seed * 2.3), 9.0, place, across / 0.6) * step(0.5, fract(seed * 29.0));
 }
 
 void paint_body(inout Surface s, float seed) {
@@ -75,6 +71,13 @@ Surface surface() {
         s.albedo *= 0.85 + 0.3 * grain;
         s.mirror = 0.08;
         s.sharpness = 40.0;
+    } else if (material == TANK) {
+        float streaks = noise(vec2(uv.x * 0.35, uv.y * 0.03) + seed).g;
+        float ring = band(fract(uv.x * 0.42 + seed) - 0.5, 0.008, fwidth(uv.x) * 0.42);
+        s.albedo *= (0.75 + 0.4 * streaks) * (1.0 - 0.35 * ring);
+        s.albedo = mix(s.albedo, vec3(0.02, 0.05, 0.2), lettering(vec2(1.0 + fract(seed * 3.0) * 2.0, 1.1), seed) * 0.85 * step(uv.x, 40.0));
+        s.mirror = fract(seed * 11.0) > 0.5 ? 0.35 : 0.1;
+        s.sharpness = 120.0;
     } else if (material == BARK) {
         s.albedo *= 0.45 + 1.1 * noise(vec2(atan(local.y, local.x) * 0.4, local.z * 0.12) + seed).g;
     } else if (material == PANEL || material == LETTERED) {
@@ -83,16 +86,12 @@ Surface surface() {
         s.albedo *= (0.8 + 0.3 * noise(uv * 0.08 + seed).r) * (1.0 - 0.25 * smoothstep(0.3, 0.5, rib) * clamp(1.2 - width * 2.2, 0.0, 1.0));
         vec3 contrast = mix(vec3(0.02, 0.04, 0.15), vec3(0.6), step(dot(colour, vec3(0.33)), 0.25));
         if (fract(seed * 5.0) > 0.5) s.albedo = mix(s.albedo, contrast, 0.8 * band(uv.y - 1.3, 0.22, fwidth(uv.y)) * step(0.6, fract(seed * 9.0)));
-        if (material == LETTERED) {
-            vec2 place = (uv - vec2(0.6 + fract(seed * 3.0), 0.9)) / mix(0.35, 0.6, fract(seed * 7.0));
-            float inside = step(0.0, place.x) * step(place.x, 5.0 + floor(fract(seed * 19.0) * 6.0)) * step(0.0, place.y) * step(place.y, 1.0);
-            s.albedo = mix(s.albedo, contrast, inside * letter(place, seed) * 0.9);
-        }
+        if (material == LETTERED) s.albedo = mix(s.albedo, contrast, lettering(vec2(0.4 + fract(seed * 3.0), 0.9), seed) * 0.9);
         s.mirror = 0.02;
     } else if (material == PLATE) {
-        vec2 place = uv * vec2(8.0, 1.0);
-        s.albedo = mix(colour, vec3(0.02), letter(vec2(place.x, mix(-0.1, 1.1, uv.y)), seed) * step(1.0, place.x) * step(place.x, 7.6));
-        if (place.x < 0.6) s.albedo = mix(s.albedo, vec3(0.01, 0.03, 0.3), step(fract(seed * 43.0), 0.6));
+        vec2 place = vec2(uv.x * 9.6 - 1.0, (uv.y - 0.16) / 0.68);
+        s.albedo = mix(colour, vec3(0.02), plate(seed, place, fwidth(place.y)));
+        if (uv.x < 0.09) s.albedo = mix(s.albedo, vec3(0.01, 0.03, 0.3), step(fract(seed * 43.0), 0.6));
         if (abs(uv.y - 0.5) > 0.44) s.albedo *= 0.3;
 #ifdef NIGHT
         s.emission = s.albedo * ego_headlights(n) * 1.5;
