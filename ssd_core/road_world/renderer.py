@@ -265,6 +265,7 @@ class _Frame:
             "snow",
             "lit_windows",
             "glow",
+            "lamp_colour",
         )
         uniforms: dict[str, Any] = {name: getattr(weather, name) for name in plain}
         uniforms |= {

@@ -25,7 +25,7 @@ _GLOW = ((0, 0, 0), (0.06, 0.027, 0.014), (0.30, 0.12, 0.05), (0.75, 0.33, 0.12)
          (0.85, 0.70, 0.48), (0.60, 0.56, 0.48), (0.45, 0.44, 0.41), (0.4, 0.4, 0.38))  # fmt: skip
 
 # Lamps of a district: sodium, warm and white diodes, mercury.
-_LAMP_COLOURS = ((1.0, 0.50, 0.15), (1.0, 0.62, 0.28), (1.0, 0.80, 0.56), (0.88, 0.95, 1.0), (0.78, 1.0, 0.88))
+_LAMP_COLOURS = ((1.0, 0.42, 0.07), (1.0, 0.58, 0.22), (1.0, 0.80, 0.56), (0.88, 0.95, 1.0), (0.78, 1.0, 0.88))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,8 @@ def make_weather(condition: Condition, seed: int) -> Weather:
         "fog": _fog,
         "snow": _snow,
     }
-    return makers[condition](rng)
+    weather = makers[condition](rng)
+    return dataclasses.replace(weather, lamp_colour=weather.lamp_colour * _lamp_colour(np.random.default_rng([seed, 9])))
 
 
 def _day_clear(rng: np.random.Generator) -> Weather:
@@ -95,10 +96,10 @@ def _under_the_sun(rng: np.random.Generator, elevation: float) -> Weather:
     """A sunny day or its end, with clouds of some kind; a thin veil of them makes the whole sky white."""
     sun, zenith, horizon, glow = (_of_elevation(table, elevation) for table in (_SUN, _ZENITH, _HORIZON, _GLOW))
     veil = float(rng.choice([0.0, rng.uniform(0.1, 0.5), rng.uniform(0.5, 1.0)], p=[0.4, 0.3, 0.3]))
-    white = np.array([1.0, 0.99, 0.97]) * (0.25 * sun.mean() + horizon.mean() * 0.75)
+    white = np.array([1.0, 0.99, 0.97]) * (0.38 * sun.mean() + horizon.mean() * 0.75)
     zenith, horizon = zenith + veil * (white * 0.85 - zenith), horizon + veil * (white - horizon)
     sun = sun * (1 - 0.35 * veil) * rng.uniform(0.9, 1.1)
-    sky_light = (0.45 * zenith + 0.45 * horizon + 0.1 * glow) * rng.uniform(0.75, 1.05)
+    sky_light = (0.45 * zenith + 0.45 * horizon + 0.1 * glow) * rng.uniform(0.5, 0.9)
     upwards = sun * max(np.sin(np.radians(elevation)), 0.03)
     cover = float(rng.uniform(0.0, 0.75))
     return Weather(
@@ -132,7 +133,6 @@ def _dusk(rng: np.random.Generator) -> Weather:
     weather = _under_the_sun(rng, elevation)
     low = elevation < 0.0
     lamps = float(rng.uniform(0.15, 0.5)) if low else 0.0
-    lamp = _lamp_colour(rng)
     return dataclasses.replace(
         weather,
         sun_direction=weather.sun_direction if not low else _direction(max(elevation, -2.0), np.degrees(_azimuth(weather))),
@@ -146,7 +146,7 @@ def _dusk(rng: np.random.Generator) -> Weather:
         is_night=low,
         lit_windows=rng.uniform(0.1, 0.4),
         glow=np.array([6.0, 2.5, 4.0 if lamps else 0.3, 3.5]) * (0.35 if low else 1.0),
-        lamp_colour=lamp * lamps * 0.35,
+        lamp_colour=np.full(3, 0.35 * lamps),
     )
 
 
@@ -231,8 +231,8 @@ def _snow(rng: np.random.Generator) -> Weather:
 def _night(rng: np.random.Generator) -> Weather:
     """From a city under a lit sky to a country road with nothing but headlights."""
     city = float(rng.choice([rng.uniform(0.0, 0.15), rng.uniform(0.35, 1.0)], p=[0.25, 0.75]))
-    lamp = _lamp_colour(rng) * (0.0 if city < 0.1 else rng.uniform(0.55, 1.25))
-    haze = (np.array([0.008, 0.009, 0.012]) + city * (0.6 * np.array([0.030, 0.026, 0.024]) + 0.02 * lamp)) * rng.uniform(0.6, 1.3)
+    lamps = 0.0 if city < 0.1 else float(rng.uniform(0.55, 1.25))
+    haze = (np.array([0.008, 0.009, 0.012]) + city * np.array([0.034, 0.028, 0.022])) * rng.uniform(0.6, 1.3)
     cover = rng.uniform(0.1, 0.9)
     return Weather(
         sun_direction=np.array([0.2, 0.3, 0.93]),
@@ -255,8 +255,8 @@ def _night(rng: np.random.Generator) -> Weather:
         brightness=float(np.exp(rng.uniform(np.log(0.008), np.log(0.05)))),
         is_night=True,
         lit_windows=rng.uniform(0.08, 0.5),
-        glow=np.array([9.0, 4.0, 6.0 if lamp.any() else 0.0, 5.0]),
-        lamp_colour=lamp,
+        glow=np.array([9.0, 4.0, 6.0 if lamps else 0.0, 5.0]),
+        lamp_colour=np.full(3, lamps),
     )
 
 

@@ -88,7 +88,8 @@ vec3 light_at(vec2 p) {
 
 #ifdef SMOOTH
 float luma(vec3 c) {
-    return sqrt(dot(rolled_off(c * exposure), vec3(0.299, 0.587, 0.114)));
+    float light = dot(c, vec3(0.299, 0.587, 0.114)) * exposure;
+    return sqrt(light / (0.7 + light));
 }
 
 // Smooths stair steps: finds the direction along an edge and averages along it.
@@ -176,7 +177,7 @@ void main() {
 #ifdef FLARE
     vec2 from_sun = (screen - sun_on_screen.xy) * aspect;
     vec2 centre = vec2(0.5);
-    float haze = 0.035 / (dot(from_sun, from_sun) + 0.05) + 0.05;
+    float haze = 0.022 / (dot(from_sun, from_sun) + 0.04) + 0.03;
     for (int i = 0; i < 3; ++i) {
         vec2 ghost = (screen - mix(sun_on_screen.xy, centre, 1.35 + 0.38 * float(i))) * aspect;
         haze += 0.10 * smoothstep(0.05 + 0.03 * float(i), 0.02 + 0.03 * float(i), length(ghost)) * (0.6 - 0.15 * float(i));

@@ -40,6 +40,7 @@ uniform int light_count;
 uniform vec4 light_position[MAX_LIGHTS];  // w: 1 for a lamp shining downwards, 0 for a headlight
 uniform vec3 light_direction[MAX_LIGHTS];
 uniform vec3 light_colour[MAX_LIGHTS];
+uniform vec3 lamp_colour = vec3(1.0);
 #endif
 #ifdef SNOW
 uniform float snow;
@@ -104,7 +105,9 @@ vec3 lamplight(vec3 n) {
         float lamp = smoothstep(0.05, 0.75, cosine) * 62.0 / (distance_squared + 10.0);
         float beam = pow(max(cosine, 0.0), 26.0) * 42.0 / (distance_squared + 40.0);
         float facing = max(dot(n, towards), 0.0) * 0.85 + 0.15;
-        sum += light_colour[i] * facing * mix(beam, lamp, light_position[i].w);
+        // A district has lamps of one kind; how bright each is, is its own.
+        vec3 shining = mix(light_colour[i] * beam, lamp_colour * (lamp * dot(light_colour[i], vec3(0.4))), light_position[i].w);
+        sum += shining * facing;
     }
     return sum;
 }
@@ -135,8 +138,9 @@ vec3 shade(Surface s) {
         vec2 here = gl_FragCoord.xy / view_size;
         vec2 ripple = (noise(uv * 0.9 + time * 0.11).rg - 0.5) * vec2(0.010, 0.02) + (noise(uv * 3.1 - time * 0.23).rg - 0.5) * 0.006;
         vec3 image = vec3(0.0);
+        float jitter = hash(gl_FragCoord.xy) - 0.5;
         for (int i = 0; i < 5; ++i) // rough water smears a mirror image upright
-            image += texture(mirror_texture, here + ripple + vec2(0.0, (float(i) - 1.5) * 0.011)).rgb * 0.2;
+            image += texture(mirror_texture, here + ripple + vec2(0.0, (float(i) - 1.5 + jitter) * 0.026)).rgb * 0.2;
         float fresnel = 0.05 + 0.95 * pow(1.0 - max(dot(-view, n), 0.0), 4.0);
         result = mix(result, image, clamp(fresnel * s.puddle, 0.0, 0.85));
     }
