@@ -157,7 +157,7 @@ vec3 through_air(vec3 radiance_of_surface) {
     vec3 air = fog_colour;
 #ifdef SHADOWS
     float towards_sun = max(dot(relative, sun_direction) / distance_to, 0.0);
-    air += sky_glow * towards_sun * towards_sun * towards_sun;
+    air += sky_glow * (0.6 * towards_sun * towards_sun * towards_sun);
 #endif
     return mix(air, radiance_of_surface, clear);
 }
@@ -186,6 +186,8 @@ void main() {
 #ifdef SNOW
     lay_snow(s, material);
 #endif
-    // The sensor's motion blur needs how far everything is: inverse depth, as in depth.frag.
-    radiance = vec4(through_air(shade(s)), gl_FragCoord.w);
+    // The sensor's motion blur needs how far everything is: inverse depth, as in depth.frag. The ego vehicle's own body goes with it.
+    vec3 from_lamp = ego_axes * (relative - ego_lamp);
+    bool is_ego = from_lamp.x < 0.6 && from_lamp.x > -5.0 && abs(from_lamp.y) < 1.05 && from_lamp.z > -0.55 && from_lamp.z < 1.5;
+    radiance = vec4(through_air(shade(s)), is_ego ? 0.0 : gl_FragCoord.w);
 }

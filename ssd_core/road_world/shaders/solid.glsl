@@ -106,7 +106,9 @@ Surface surface() {
         s.albedo *= 0.25 + 0.9 * noise(uv * 1.3 + seed).b;
         s.mirror = 0.15;
         s.sharpness = 300.0;
-        s.emission = vec3(1.0, 0.95, 0.85) * glow.x;
+        // Reflectors throw it ahead: from the side one sees a dim bulb.
+        float ahead = max(dot(n, -normalize(relative)), 0.0);
+        s.emission = vec3(1.0, 0.95, 0.85) * glow.x * (0.04 + 0.96 * ahead * ahead * ahead);
     } else if (material == TAILLIGHT || material == BRAKE_LIGHT) {
         s.albedo *= 0.7 + 0.6 * noise(uv * 1.1 + seed).b;
         s.mirror = 0.1;
