@@ -50,16 +50,16 @@ def make_car(rng: np.random.Generator) -> Vehicle:
     names = list(CAR_CLASSES)
     shares = np.array([CAR_CLASSES[name].share for name in names])
     name = names[int(rng.choice(len(names), p=shares / shares.sum()))]
-    car = _Car(rng, name)
+    car = Car(rng, name)
     return Vehicle(car.build(), car.length, car.half + 0.1)
 
 
-class _Car:
+class Car:
     """One car: measures drawn once, then built fine and coarse. The middle is the origin, x forward."""
 
-    def __init__(self, rng: np.random.Generator, name: str) -> None:
+    def __init__(self, rng: np.random.Generator, name: str, semantic: SemanticClass = SemanticClass.CAR) -> None:
         kind = CAR_CLASSES[name]
-        self.name, self.kind, self.seed = name, kind, float(rng.random())
+        self.name, self.kind, self.semantic, self.seed = name, kind, semantic, float(rng.random())
         self.length, self.height = rng.uniform(*kind.length), rng.uniform(*kind.height)
         self.half = kind.half_width * rng.uniform(0.98, 1.02)
         self.belt = self.height * kind.belt * rng.uniform(0.985, 1.015)
@@ -83,8 +83,9 @@ class _Car:
         return self.length * (0.5 - share)
 
     def build(self) -> Mesh:
+        """The whole car."""
         skin, coarse_stations = self._skin()
-        fine = MeshBuilder(SemanticClass.CAR)
+        fine = MeshBuilder(self.semantic)
         pillar = (self.x(self.kind.header) + self.x(self.kind.rear_header)) / 2
         bodies.add_skin(fine, skin, self.colours, self.seed, pillar + 0.05)
         self._windows(fine, 0.008)
@@ -92,13 +93,34 @@ class _Car:
         self._trim(fine)
         bodies.add_beams(fine, self.length / 2, self.belt - 0.25)
         fine.footprint(self.length / 2, self.half)
-        coarse = MeshBuilder(SemanticClass.CAR)
+        coarse = MeshBuilder(self.semantic)
         bodies.add_skin(coarse, skin.thinned(coarse_stations, (1, 3, 4, 5, 7)), self.colours, self.seed)
         self._windows(coarse, 0.02)
         for axle in self.axles:
             for side in (-1, 1):
                 bodies.add_flat_wheel(coarse, axle, side * (self.half + 0.01), self.radius, self.seed)
         return fine.build(coarse.build())
+
+    def build_bonnet(self) -> Mesh:
+        """What a camera behind the windscreen sees of it: bonnet and wings, wipers, mirrors outside, and the dashboard."""
+        skin, _ = self._skin()
+        builder = MeshBuilder(self.semantic)
+        kept = int(np.searchsorted(-skin.points[:, 0, 0], -self.x(self.kind.cowl) + 1e-6))
+        bonnet = Skin(skin.points[:kept, 2:], skin.materials[: kept - 1, 2:], skin.ends[:, 2:])
+        bodies.add_skin(builder, bonnet, self.colours, self.seed)
+        foot, height = self.x(self.kind.cowl), self.belt + 0.045
+        for start, end in ((0.62, 0.05), (-0.1, -0.62)):
+            builder.tube((foot + 0.02, start, height - 0.02), (foot + 0.06, end, height), 0.012, Material.MATT, bodies.DARK, sides=4)
+        edge = 0.8 * self.half
+        dashboard = [
+            (foot, -edge, height - 0.06),
+            (foot, edge, height - 0.06),
+            (foot - 0.85, edge, height - 0.12),
+            (foot - 0.85, -edge, height - 0.12),
+        ]
+        builder.quads([dashboard], Material.MATT, (0.02, 0.02, 0.021))
+        self._mirrors(builder)
+        return builder.build()
 
     def _skin(self) -> tuple[Skin, tuple[int, ...]]:
         """The body, and the stations that make the coarse one."""
@@ -226,10 +248,14 @@ class _Car:
         top = self.height - (0.05 if self.kind.rear_header > 0.75 else 0.075)
         x = self.x(self.kind.rear_header) - 0.05
         builder.box((x, 0, top - 0.03), (0.06, 0.34, 0.03), Material.TAILLIGHT, bodies.RED, seed)
+        self._mirrors(builder)
         for side in (-1, 1):
-            mirror = (self.x(self.kind.cowl) - 0.42, side * (half + 0.06), self.belt)
-            builder.box(mirror, (0.12, 0.2, 0.14), Material.PAINT, self.paint, seed, taper=(0.7, 0.85))
             if self.has_rails:
                 front, back = self.x(self.kind.header) - 0.25, self.x(self.kind.rear_header) + 0.1
                 rail = ((front + back) / 2, side * half * 0.7, self.height - 0.02)
                 builder.box(rail, (front - back, 0.035, 0.055), trim[1], trim[0], seed)
+
+    def _mirrors(self, builder: MeshBuilder) -> None:
+        for side in (-1, 1):
+            mirror = (self.x(self.kind.cowl) - 0.42, side * (self.half + 0.06), self.belt)
+            builder.box(mirror, (0.12, 0.2, 0.14), Material.PAINT, self.paint, self.seed, taper=(0.7, 0.85))

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import functools
 
@@ -10,10 +11,11 @@ import numpy as np
 
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.district import District, make_district, make_road
-from ssd_core.road_world.meshes import Part
+from ssd_core.road_world.ego_body import EgoBody, make_ego_body
+from ssd_core.road_world.meshes import Mesh, Part
 from ssd_core.road_world.road import Road, Wave
 from ssd_core.road_world.street import BLOCK_LENGTH, Block, build_block
-from ssd_core.road_world.traffic import DENSITIES, DENSITY_SHARES, FLOWS, Density, Traffic, ego_lane, make_traffic, speed_limit
+from ssd_core.road_world.traffic import DENSITIES, DENSITY_SHARES, FLOWS, Density, Traffic, make_traffic
 
 # The ego vehicle never quite stands still, m/s.
 MIN_SPEED = 0.5
@@ -49,7 +51,7 @@ class Scene:
     """Still and moving parts, their lights, and the path of base_link through them.
 
     World frame: x forward at the start, y left, z up (REP 103), metres. `base_link` is on the ground under the
-    ego vehicle's rear axle, x forward. The ego vehicle itself has no body: cameras sit in front of it.
+    ego vehicle's rear axle, x forward. The ego vehicle itself has no body unless asked for: see with_ego_body.
     """
 
     def __init__(
@@ -65,6 +67,7 @@ class Scene:
         self._district = district
         self._still = tuple(dataclasses.replace(part, is_still=True) for part in still)
         self._blocks: dict[int, Block] = {}
+        self._ego_body: Mesh | None = None
 
     @classmethod
     def generate(cls, seed: int, duration: float = 20.0, density: Density | None = None) -> Scene:
@@ -77,13 +80,22 @@ class Scene:
         district = make_district(rng, seed, road)
         rng = np.random.default_rng([seed, 4])
         drawn = DENSITIES[int(rng.choice(len(DENSITIES), p=DENSITY_SHARES))]
-        ego = _make_ego(rng, speed_limit(road), density or drawn)
+        ego = _make_ego(rng, road.speed_limit, density or drawn)
         return cls(seed, road, ego, district, density=density or drawn)
 
     @classmethod
     def of_parts(cls, parts: tuple[Part, ...], seed: int = 0) -> Scene:
         """A world of given parts only, with a straight flat road to drive along (but not to see)."""
         return cls(seed, Road(), EgoMotion(8.0), still=parts)
+
+    def with_ego_body(self, kind: EgoBody | None) -> Scene:
+        """The same world, sharing everything built so far, with the ego vehicle's own body (see make_ego_body) in it; None: without.
+
+        It moves with base_link and is of class EGO_VEHICLE; which cameras see it depends on where they are mounted.
+        """
+        scene = copy.copy(self)
+        scene._ego_body = None if kind is None else make_ego_body(kind, self.seed)
+        return scene
 
     def parts(self, time: float) -> list[Part]:
         """Everything near the ego vehicle at a time in seconds."""
@@ -100,6 +112,8 @@ class Scene:
                 for walker in block.walkers:
                     parts.extend(walker.parts(time))
         parts.extend(self.traffic.parts(time, here))
+        if self._ego_body is not None:
+            parts.append(Part(self._ego_body, self.world_from_base(time)))
         return parts
 
     @functools.cached_property
@@ -137,7 +151,7 @@ class Scene:
 
     def _base_coordinates(self, time: float) -> tuple[float, float]:
         distance = self.ego.distance(time)
-        return distance, self.road.lane_centre(ego_lane(self.road), 1) + self.ego.wobble(distance)
+        return distance, self.road.lane_centre(self.road.ego_lane, 1) + self.ego.wobble(distance)
 
     def _block(self, index: int) -> Block:
         if index not in self._blocks:

@@ -82,7 +82,8 @@ class Traffic:
         """Everybody near the ego vehicle, which is `ego_distance` metres along the road at `time` seconds."""
         if not self.drivers:
             return []
-        return [Part(unit.mesh, pose) for unit, pose in zip(self._units, self.poses(time, ego_distance), strict=True)]
+        poses = self.poses(time, ego_distance)
+        return [Part(unit.mesh, pose, 1 + int(owner)) for unit, pose, owner in zip(self._units, poses, self.owners, strict=True)]
 
     def poses(self, time: float, ego_distance: float) -> Array:
         """world_from_unit (U, 4, 4) of all vehicles' stiff pieces."""
@@ -126,14 +127,14 @@ def make_traffic(seed: int, road: Road, density: Density) -> Traffic:
     for lane in range(road.lanes_per_direction):
         drivers.extend(_oncoming_lane(np.random.default_rng([seed, 2, lane, 0]), road, lane, fleet))
         rng = np.random.default_rng([seed, 2, lane, 1])
-        drivers.extend(_own_lane(rng, road, flow, fleet) if lane == ego_lane(road) else _neighbour_lane(rng, road, lane, flow, fleet))
+        drivers.extend(_own_lane(rng, road, flow, fleet) if lane == road.ego_lane else _neighbour_lane(rng, road, lane, flow, fleet))
     return Traffic(road, drivers)
 
 
 def _oncoming_lane(rng: np.random.Generator, road: Road, lane: int, fleet: _Fleet) -> list[Driver]:
     """Its density has nothing to do with the own direction's."""
     flow = FLOWS[DENSITIES[int(rng.choice(len(DENSITIES), p=DENSITY_SHARES))]]
-    speed = speed_limit(road) * rng.uniform(*flow.mean_speed)
+    speed = road.speed_limit * rng.uniform(*flow.mean_speed)
     return [
         dataclasses.replace(driver, direction=-1, speed=-speed, follows_ego=False)
         for driver in _ring(rng, road, road.lane_centre(lane, -1), -1, flow, fleet)
@@ -164,7 +165,7 @@ def _ring(rng: np.random.Generator, road: Road, lane_t: float, direction: int, f
 
 def _own_lane(rng: np.random.Generator, road: Road, flow: Flow, fleet: _Fleet) -> list[Driver]:
     """A queue ahead of the ego vehicle and one behind it; some streets leave the view free."""
-    lane_t, drivers = road.lane_centre(ego_lane(road), 1), list[Driver]()
+    lane_t, drivers = road.lane_centre(road.ego_lane, 1), list[Driver]()
     surge, pulse, phase = rng.uniform(0.3, 1.0) * flow.surge, 2 * np.pi / rng.uniform(8, 15), rng.uniform(0, 2 * np.pi)
     for way, bumper, reach in ((1, EGO_NOSE, REACH_AHEAD - 20), (-1, EGO_TAIL, -REACH_BEHIND + 20)):
         s = bumper + way * (_CLEARANCE + surge + flow.shortest_gap * rng.uniform(0.4, 2.5) + rng.exponential(flow.mean_gap * 0.6))
@@ -206,13 +207,3 @@ def _across(rng: np.random.Generator, road: Road, lane_t: float, direction: int,
     if vehicle.half_width < 0.5:
         return lane_t - direction * room * rng.uniform(0.3, 1.0)
     return lane_t + float(np.clip(rng.normal(0, 0.15), -room, room))
-
-
-def speed_limit(road: Road) -> float:
-    """m/s: what the road allows, or a town's 50 km/h where it doesn't say."""
-    return float(getattr(road, "speed_limit", 13.9))
-
-
-def ego_lane(road: Road) -> int:
-    """Number of the lane that the ego vehicle keeps to."""
-    return int(getattr(road, "ego_lane", 0))

@@ -7,7 +7,6 @@ import pytest
 from ssd_core.road_world.meshes import move_footprints
 from ssd_core.road_world.road import KERB_HEIGHT, Road
 from ssd_core.road_world.scene import MIN_SPEED, Scene
-from ssd_core.road_world.traffic import speed_limit
 from ssd_core.road_world.weather import CONDITIONS, make_weather
 
 TIMES = np.arange(0, 20, 0.1)
@@ -17,7 +16,7 @@ TIMES = np.arange(0, 20, 0.1)
 def test_ego_speed_stays_in_range_and_varies(seed):
     scene = Scene.generate(seed)
     speeds = np.array([scene.speed(time) for time in TIMES])
-    assert speeds.min() > MIN_SPEED - 0.2 and speeds.max() < 1.1 * speed_limit(scene.road)
+    assert speeds.min() > MIN_SPEED - 0.2 and speeds.max() < 1.1 * scene.road.speed_limit
     assert speeds.std() > 0.4
     assert np.abs(np.diff(speeds)).max() / 0.1 < 5.0
 
