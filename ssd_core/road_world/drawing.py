@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 import moderngl
@@ -13,12 +14,14 @@ import numpy.typing as npt
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix, invert_pose
 from ssd_core.road_world.graphics import Graphics
-from ssd_core.road_world.materials import Family
+from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Array, Mesh, Part, Ranges
 
 NEAR, FAR = 0.15, 2500.0
 # Where a pixel covers more than this, metres, the coarse version of a mesh looks the same.
 COARSE_PIXEL = 0.15
+# From this radius on, in pixels, it pays to paint a thing's materials with programs of their own; in small pictures never.
+_LARGE, _LARGE_PICTURE = 16.0, 25_000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,6 +33,7 @@ class View:
     clip_from_relative: Array
     tangents: Array
     focal_length: float
+    pixels: int
 
     @classmethod
     def of(cls, camera: PinholeCamera, world_from_camera: Matrix) -> View:
@@ -46,7 +50,7 @@ class View:
         horizontal = max(camera.cx + 0.5, width - 0.5 - camera.cx) / camera.fx
         vertical = max(camera.cy + 0.5, height - 0.5 - camera.cy) / camera.fy
         tangents = np.array([horizontal, vertical])
-        return cls(world_from_camera[:3, 3], rotation[:3, :3], projection @ rotation, tangents, max(camera.fx, camera.fy))
+        return cls(world_from_camera[:3, 3], rotation[:3, :3], projection @ rotation, tangents, max(camera.fx, camera.fy), width * height)
 
     def sees(self, centres: Array, radii: Array) -> npt.NDArray[np.bool_]:
         """(N,) True for spheres (world centres (N, 3), radii (N,)) of which something may be in the picture."""
@@ -56,11 +60,16 @@ class View:
 
 
 class Piece(NamedTuple):
-    """Some quads of a mesh of the moment: number of its part, the mesh (fine or coarse), and its quads by family as (first, count)."""
+    """Some quads of a mesh of the moment: number of its part, the mesh (fine or coarse), its chosen chunks (None: all), and their quads.
+
+    is_large: it covers enough of the picture to be painted material by material.
+    """
 
     part: int
     mesh: Mesh
+    chosen: npt.NDArray[np.bool_] | None
     ranges: Ranges
+    is_large: bool
 
 
 class Moment:
@@ -85,13 +94,17 @@ class Moment:
         """What a camera sees, nearest first: what lies behind is then rejected before it is painted."""
         seen = view.sees(self.centres, self.radii)
         distance = np.maximum(np.linalg.norm(self.centres - view.position, axis=1) - self.radii, 0.0)
-        return self.pieces(seen, self.has_coarse & (distance > COARSE_PIXEL * view.focal_length), distance)
+        coarse = self.has_coarse & (distance > COARSE_PIXEL * view.focal_length)
+        large = (self.radii * view.focal_length > _LARGE * distance) & (view.pixels >= _LARGE_PICTURE)
+        return self.pieces(seen, coarse, distance, large)
 
     def owners(self, chosen: npt.NDArray[np.bool_]) -> list[Part]:
         """The parts of the chosen chunks."""
         return [self.parts[owner] for owner in np.unique(self._owner[chosen]).tolist()]
 
-    def pieces(self, chosen: npt.NDArray[np.bool_], coarse: npt.NDArray[np.bool_], distance: Array) -> list[Piece]:
+    def pieces(
+        self, chosen: npt.NDArray[np.bool_], coarse: npt.NDArray[np.bool_], distance: Array, large: npt.NDArray[np.bool_]
+    ) -> list[Piece]:
         """The chosen chunks, those marked `coarse` in their coarse version; parts in the order of their nearest chunk."""
         found: list[tuple[float, Piece]] = []
         for owner in np.unique(self._owner[chosen]).tolist():
@@ -100,11 +113,11 @@ class Moment:
             nearest = float(distance[first:last][mine].min())
             if last - first == 1:
                 version = mesh.coarse if rough[0] and mesh.coarse is not None else mesh
-                found.append((nearest, Piece(owner, version, version.all_ranges)))
+                found.append((nearest, Piece(owner, version, None, version.all_ranges, bool(large[first]))))
                 continue
             for version, members in ((mesh, mine & ~rough), (mesh.coarse, mine & rough)):
                 if version is not None and members.any():
-                    found.append((nearest, Piece(owner, version, version.ranges(members))))
+                    found.append((nearest, Piece(owner, version, members, version.ranges(members), bool(large[first:last][members].any()))))
         found.sort(key=lambda item: item[0])
         return [piece for _, piece in found]
 
@@ -123,3 +136,46 @@ class Moment:
                     placing.world_from_part.write(self._rotations[piece.part].data)
                     placing.part_origin.write(origins[piece.part].data)
                     graphics.draw_mesh(piece.mesh, family, program, ranges)
+
+    def paint(
+        self,
+        graphics: Graphics,
+        program_of: Callable[[Family, Material | None], moderngl.Program],
+        clip_from_relative: Array,
+        origin: Array,
+        families: tuple[Family, ...],
+        pieces: list[Piece],
+    ) -> None:
+        """As draw, with a program for each material where that pays; program_of(family, None) paints all of its materials."""
+        graphics.noise.use(0)
+        origins = np.asarray(self._origins - origin, dtype=np.float32)
+        matrix = np.asarray(clip_from_relative.T, dtype=np.float32).tobytes()
+        for (family, material), work in _by_material(graphics, families, pieces).items():
+            program = program_of(family, material)
+            placing = graphics.placing(program)
+            placing.clip_from_relative.write(matrix)
+            for piece, ranges in work:
+                placing.world_from_part.write(self._rotations[piece.part].data)
+                placing.part_origin.write(origins[piece.part].data)
+                if material is None:
+                    graphics.draw_mesh(piece.mesh, family, program, ranges)
+                else:
+                    graphics.draw_material(piece.mesh, family, program, ranges)
+
+
+def _by_material(
+    graphics: Graphics, families: tuple[Family, ...], pieces: list[Piece]
+) -> dict[tuple[Family, Material | None], list[tuple[Piece, list[tuple[int, int]]]]]:
+    """What each program paints, nearest first; None stands for all materials of a family."""
+    work: dict[tuple[Family, Material | None], list[tuple[Piece, list[tuple[int, int]]]]] = {}
+    for piece in pieces:
+        for family in families:
+            ranges = piece.ranges.get(family)
+            if not ranges:
+                continue
+            if not piece.is_large:
+                work.setdefault((family, None), []).append((piece, ranges))
+                continue
+            for material, found in graphics.material_ranges(piece.mesh, family, piece.chosen):
+                work.setdefault((family, material), []).append((piece, found))
+    return work

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ssd_core.road_world.materials import Family, Material
-from ssd_core.road_world.meshes import Mesh
+from ssd_core.road_world.meshes import MATERIAL_COLUMN, Mesh
 
 MAX_LIGHTS = 26
 MAX_FOOTPRINTS = 24
@@ -24,6 +24,8 @@ _ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
 _FORMAT = "3f 3f 3f 2f 2f 2x4"
 _NOISE_SIZE = 512
 _GL_TEXTURE_2D = 0x0DE1
+_QUAD = np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)
+_Ranges = list[tuple[int, int]]
 
 
 class Placing(NamedTuple):
@@ -66,10 +68,14 @@ class Graphics:
         self._placings: dict[int, Placing] = {}
         self._copy_image = _load_copy_image()
 
-    def surface_program(self, family: Family, features: tuple[str, ...]) -> moderngl.Program:
-        """The program that paints a family where depth was laid, cut out already; features are SHADOWS, NIGHT, WET."""
+    def surface_program(self, family: Family, features: tuple[str, ...], material: Material | None = None) -> moderngl.Program:
+        """The program that paints a family, or one material of it, where depth was laid, cut out already.
+
+        Software rasterisers run all branches of a shader for every pixel: a program for one material takes a fraction
+        of the time. features are SHADOWS, NIGHT, WET, SNOW.
+        """
         parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", "letters.glsl", f"{family.value}.glsl")
-        return self._program("geometry.vert", parts, features)
+        return self._program("geometry.vert", parts, features, material)
 
     def depth_program(self, family: Family) -> moderngl.Program:
         """The program that writes exact inverse depth."""
@@ -95,10 +101,21 @@ class Graphics:
 
     def draw_mesh(self, mesh: Mesh, family: Family, program: moderngl.Program, ranges: list[tuple[int, int]] | None = None) -> None:
         """Draw a mesh's quads of one family, all or those in ranges (first, count); loaded at first use and dropped with the mesh."""
+        self._loaded(mesh).draw(family, program, ranges)
+
+    def material_ranges(self, mesh: Mesh, family: Family, chosen: npt.NDArray[np.bool_] | None) -> list[tuple[Material, _Ranges]]:
+        """Where draw_material finds the materials of the chosen chunks (None: of all)."""
+        return self._loaded(mesh).materials(mesh, family).ranges(chosen)
+
+    def draw_material(self, mesh: Mesh, family: Family, program: moderngl.Program, ranges: _Ranges) -> None:
+        """Draw quads of one material, as material_ranges found them."""
+        self._loaded(mesh).draw_material(family, program, ranges)
+
+    def _loaded(self, mesh: Mesh) -> _LoadedMesh:
         loaded = self._meshes.get(mesh)
         if loaded is None:
             loaded = self._meshes[mesh] = _LoadedMesh(self.context, mesh, self._quad_indices)
-        loaded.draw(family, program, ranges)
+        return loaded
 
     def placing(self, program: moderngl.Program) -> Placing:
         """The uniforms of geometry.vert in a program."""
@@ -112,10 +129,12 @@ class Graphics:
         size = source.size
         self._copy_image(source.glo, _GL_TEXTURE_2D, 0, 0, 0, 0, target.glo, _GL_TEXTURE_2D, 0, 0, 0, 0, *size, 1)
 
-    def _program(self, vertex: str, fragments: tuple[str, ...], features: tuple[str, ...]) -> moderngl.Program:
-        key = (vertex, *fragments, *features)
+    def _program(
+        self, vertex: str, fragments: tuple[str, ...], features: tuple[str, ...], material: Material | None = None
+    ) -> moderngl.Program:
+        key = (vertex, *fragments, *features, "" if material is None else material.name)
         if key not in self._programs:
-            header = _header(features)
+            header = _header(features, material)
             fragment = header + "uniform sampler2D noise_texture;\n" + "\n".join(_source(name) for name in fragments)
             self._programs[key] = self.context.program(vertex_shader=header + _source(vertex), fragment_shader=fragment)
         return self._programs[key]
@@ -142,9 +161,34 @@ class _QuadIndices:
         if self._buffer is None or count > self._quads:
             # Vertex arrays made before keep the smaller buffer alive.
             self._quads = max(count, 2 * self._quads, 65536)
-            indices = np.arange(self._quads, dtype=np.uint32)[:, None] * 4 + np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)
+            indices = np.arange(self._quads, dtype=np.uint32)[:, None] * 4 + _QUAD
             self._buffer = self._context.buffer(indices.tobytes())
         return self._buffer
+
+
+class _Materials:
+    """A second order of a mesh's quads of one family: by material, then by chunk."""
+
+    def __init__(self, context: moderngl.Context, mesh: Mesh, family: Family) -> None:
+        material = mesh.vertices[family][::4, MATERIAL_COLUMN].astype(np.int64)
+        starts = np.array([0, len(material)]) if mesh.chunk_starts is None else mesh.chunk_starts[family]
+        chunk = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        order = np.lexsort((chunk, material))
+        self.indices = context.buffer((order.astype(np.uint32)[:, None] * 4 + _QUAD).tobytes())
+        known = np.unique(material)
+        self._materials = [Material(int(value)) for value in known]
+        key, chunks = (material * len(starts) + chunk)[order], np.arange(len(starts))
+        self._starts = np.searchsorted(key, known[:, None] * len(starts) + chunks)
+
+    def ranges(self, chosen: npt.NDArray[np.bool_] | None) -> list[tuple[Material, _Ranges]]:
+        change = [0, -1] if chosen is None else np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
+        bounds = self._starts[:, change].reshape(len(self._materials), -1, 2).tolist()
+        found = []
+        for material, runs in zip(self._materials, bounds, strict=True):
+            ranges = [(first, last - first) for first, last in runs if last > first]
+            if ranges:
+                found.append((material, ranges))
+        return found
 
 
 class _LoadedMesh:
@@ -152,16 +196,28 @@ class _LoadedMesh:
         self._context, self._indices = context, indices
         self._quads = {family: len(vertices) // 4 for family, vertices in mesh.vertices.items()}
         self._buffers = {family: context.buffer(vertices.tobytes()) for family, vertices in mesh.vertices.items()}
-        self._arrays: dict[tuple[Family, int], moderngl.VertexArray] = {}
+        self._arrays: dict[tuple[Family, int, bool], moderngl.VertexArray] = {}
+        self._materials: dict[Family, _Materials] = {}
 
-    def draw(self, family: Family, program: moderngl.Program, ranges: list[tuple[int, int]] | None) -> None:
-        key = (family, program.glo)
+    def materials(self, mesh: Mesh, family: Family) -> _Materials:
+        if family not in self._materials:
+            self._materials[family] = _Materials(self._context, mesh, family)
+        return self._materials[family]
+
+    def draw(self, family: Family, program: moderngl.Program, ranges: _Ranges | None) -> None:
+        indices = self._indices.for_quads(self._quads[family])
+        self._draw(family, program, indices, False, ranges or [(0, self._quads[family])])
+
+    def draw_material(self, family: Family, program: moderngl.Program, ranges: _Ranges) -> None:
+        self._draw(family, program, self._materials[family].indices, True, ranges)
+
+    def _draw(self, family: Family, program: moderngl.Program, indices: moderngl.Buffer, by_material: bool, ranges: _Ranges) -> None:
+        key = (family, program.glo, by_material)
         if key not in self._arrays:
             content = [(self._buffers[family], _FORMAT, *_ATTRIBUTES)]
-            indices = self._indices.for_quads(self._quads[family])
             self._arrays[key] = self._context.vertex_array(program, content, index_buffer=indices, skip_errors=True)
         array = self._arrays[key]
-        for first, count in ranges or [(0, self._quads[family])]:
+        for first, count in ranges:
             array.render(vertices=count * 6, first=first * 6)
 
 
@@ -176,17 +232,27 @@ def _load_copy_image() -> Any:
 
 
 def set_uniforms(program: moderngl.Program, values: dict[str, Any]) -> None:
-    """Set those uniforms that the program has; matrices are given row-major, as numpy has them."""
+    """Set those uniforms that the program has; matrices are given row-major, as numpy has them, or as uniform_bytes made them."""
     for name, value in values.items():
-        if name not in program:
+        uniform: Any = program.get(name, None)
+        if uniform is None:
             continue
-        uniform: Any = program[name]
         if isinstance(value, np.ndarray):
-            array = value.T if value.ndim == 2 and value.shape[0] == value.shape[1] else value
-            data = np.ascontiguousarray(array, dtype=np.float32).tobytes()
-            uniform.write(data)
+            uniform.write(_bytes_of(value))
+        elif isinstance(value, bytes):
+            uniform.write(value)
         else:
             uniform.value = value
+
+
+def uniform_bytes(values: dict[str, Any]) -> dict[str, Any]:
+    """The same values, arrays ready to be written to many programs."""
+    return {name: _bytes_of(value) if isinstance(value, np.ndarray) else value for name, value in values.items()}
+
+
+def _bytes_of(value: npt.NDArray[Any]) -> bytes:
+    array = value.T if value.ndim == 2 and value.shape[0] == value.shape[1] else value
+    return np.ascontiguousarray(array, dtype=np.float32).tobytes()
 
 
 def make_noise(size: int) -> npt.NDArray[np.uint8]:
@@ -204,10 +270,11 @@ def make_noise(size: int) -> npt.NDArray[np.uint8]:
     return np.asarray(np.stack(channels, axis=-1) * 255, dtype=np.uint8)
 
 
-def _header(features: tuple[str, ...]) -> str:
+def _header(features: tuple[str, ...], material: Material | None) -> str:
     lines = ["#version 330", *(f"#define {feature}" for feature in features)]
     lines += [f"#define {material.name} {material.value}" for material in Material]
     lines += [f"#define MAX_LIGHTS {MAX_LIGHTS}", f"#define MAX_FOOTPRINTS {MAX_FOOTPRINTS}", f"#define MAX_DROPS {MAX_DROPS}"]
+    lines += [f"#define MATERIAL {'int(material_and_seed.x + 0.5)' if material is None else material.value}"]
     lines += [f"#define SHADOW_SIZE {SHADOW_SIZE}.0"]
     return "\n".join(lines) + "\n"
 

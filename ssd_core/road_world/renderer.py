@@ -17,8 +17,8 @@ from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.darkroom import Darkroom, Shot
 from ssd_core.road_world.drawing import Moment, View
-from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, Graphics, set_uniforms
-from ssd_core.road_world.materials import Family
+from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, Graphics, set_uniforms, uniform_bytes
+from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Array
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.shadows import ShadowCache
@@ -198,13 +198,17 @@ class _Frame:
     ) -> None:
         """Paint over a depth buffer that is laid already."""
         target.use()
-        programs = {family: self.graphics.surface_program(family, features) for family in families}
-        for program in programs.values():
-            set_uniforms(program, uniforms)
+        written = uniform_bytes(uniforms)
+
+        def program_of(family: Family, material: Material | None) -> moderngl.Program:
+            program = self.graphics.surface_program(family, features, material)
+            set_uniforms(program, written)
+            return program
+
         context = self.graphics.context
         # What is cut out was cut out when depth was laid: nothing else lies at that very depth.
         context.depth_func, target.depth_mask = "==", False
-        self._draw(programs, clip_from_relative)
+        self.moment.paint(self.graphics, program_of, clip_from_relative, self.view.position, families, self.seen)
         context.depth_func, target.depth_mask = "<=", True
         sky, camera = self.graphics.sky_program(features), self.camera
         ray = ((camera.width / 2) / camera.fx, (camera.height / 2) / camera.fy,

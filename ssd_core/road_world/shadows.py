@@ -87,7 +87,7 @@ class ShadowCache:
         onto.target.use()
         programs = {family: self._graphics.shadow_program(family) for family in _CASTERS}
         # A shadow is blurred over more than what sets coarse and fine apart.
-        pieces = moment.pieces(chosen, moment.has_coarse, np.zeros(len(chosen)))
+        pieces = moment.pieces(chosen, moment.has_coarse, np.zeros(len(chosen)), np.zeros(len(chosen), dtype=bool))
         moment.draw(self._graphics, programs, clip_from_relative, centre, pieces)
 
 

@@ -1,6 +1,6 @@
 // Leaves, twigs, blades of grass and railings.
 Surface surface() {
-    int material = int(material_and_seed.x + 0.5);
+    int material = MATERIAL;
     float seed = material_and_seed.y;
     vec3 n = normalize(normal);
     Surface s = Surface(colour, n, 0.0, 30.0, vec3(0.0), 0.0);

@@ -228,14 +228,14 @@ void traffic_sign(inout Surface s, vec3 tint, float seed, vec2 p, vec2 width) {
         c = mix(mix(WHITE, INK, min(ink, 1.0)), RED, ring);
     } else if (kind == 1) c = mix(RED, WHITE, band(p.y, 0.17, w) * band(p.x, 0.7, w)); // no entry
     else if (kind == 2) { // warning: triangle, tip up
-        float edge = min(p.y + 0.62, 0.5 * (1.0 - p.y) - 0.87 * abs(p.x) + 0.0);
+        float edge = min(p.y + 0.5, 0.5 * (1.0 - p.y) - 0.87 * abs(p.x));
         c = mix(mix(WHITE, INK, max(band(p.x, 0.09 + 0.05 * luck, w) * step(-0.12, p.y) * step(p.y, 0.4), band(length(p - vec2(0.0, -0.3)), 0.1, w))), RED, 1.0 - clamp((edge - 0.16) / w + 0.5, 0.0, 1.0));
     } else if (kind == 3) { // stop
         float ink = 0.0;
         for (int i = 0; i < 4; ++i) ink += glyph(int[4](28, 29, 24, 25)[i], (p - vec2(-0.76 + 0.38 * float(i), -0.26)) / vec2(0.38, 0.52), width.y / 0.52);
         c = mix(RED, WHITE, max(min(ink, 1.0), clamp((max(max(abs(p.x), abs(p.y)), (abs(p.x) + abs(p.y)) * 0.7071) - 0.84) / w, 0.0, 1.0)));
     } else if (kind == 4) { // give way: triangle, tip down
-        float edge = min(0.62 - p.y, 0.5 * (1.0 + p.y) - 0.87 * abs(p.x));
+        float edge = min(0.5 - p.y, 0.5 * (1.0 + p.y) - 0.87 * abs(p.x));
         c = mix(WHITE, RED, 1.0 - clamp((edge - 0.16) / w + 0.5, 0.0, 1.0));
     } else if (kind == 5) c = mix(BLUE, WHITE, arrow(luck < 0.5 ? p * 1.2 : vec2(p.y, luck < 0.75 ? p.x : -p.x) * 1.2, w * 1.2)); // go this way
     else if (kind == 6) c = mix(WHITE, vec3(0.65, 0.42, 0.02), step(abs(p.x) + abs(p.y), 0.72)); // priority road
@@ -271,7 +271,7 @@ void traffic_sign(inout Surface s, vec3 tint, float seed, vec2 p, vec2 width) {
 }
 
 Surface surface() {
-    int material = int(material_and_seed.x + 0.5);
+    int material = MATERIAL;
     float seed = material_and_seed.y;
     vec2 p = uv, width = fwidth(uv);
     vec3 n = normalize(normal);

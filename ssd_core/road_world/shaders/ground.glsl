@@ -32,7 +32,7 @@ float of_seed(float salt) {
 
 // Cracks and tar seams, patches of later asphalt, covers of manholes, oil and the tracks of tyres.
 vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh) {
-    float tone = is_fresh ? mix(0.03, 0.05, of_seed(7.7)) : mix(0.06, 0.15, of_seed(7.7));
+    float tone = is_fresh ? mix(0.04, 0.065, of_seed(7.7)) : mix(0.075, 0.17, of_seed(7.7));
     float worn = is_fresh ? 0.15 : mix(0.35, 1.0, of_seed(23.0));
     float blotch = noise(p * 0.021 + street_seed).r;
     vec3 base = mix(vec3(1.0, 0.98, 0.95), vec3(0.96, 0.98, 1.0), of_seed(31.0)) * tone * (0.66 + 0.5 * blotch + 0.40 * (grain - 0.5));
@@ -54,7 +54,7 @@ vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh) {
     base *= 1.0 + (is_fresh ? 0.10 : -0.10) * smoothstep(0.36, 0.05, spread);
     base *= 1.0 - 0.16 * smoothstep(0.45, 0.0, abs(p.y - middle)) * noise(vec2(p.x * 0.01, middle)).g;
     float skid = noise(vec2(p.x * 0.006, floor(middle) * 0.61 + street_seed)).r;
-    base *= 1.0 - 0.35 * smoothstep(0.66, 0.72, skid) * smoothstep(0.14, 0.05, spread);
+    base *= 1.0 - 0.3 * worn * smoothstep(0.72, 0.80, skid) * smoothstep(0.09, 0.05, abs(spread - 0.04 * skid));
     float place = floor(p.x / 19.0);
     vec2 cover = vec2(p.x - (place + 0.2 + 0.6 * hash(vec2(place, floor(middle)))) * 19.0, p.y - middle - 1.2 * (hash(vec2(floor(middle), place)) - 0.5));
     float from_cover = length(cover);
@@ -213,7 +213,7 @@ vec3 carriageway(vec2 p, float grain, vec2 lane, int kind, vec2 width) {
 }
 
 Surface surface() {
-    int material = int(material_and_seed.x + 0.5);
+    int material = MATERIAL;
     vec2 p = uv;
     vec2 width = fwidth(p);
     float grain = noise(p * 0.83).b;

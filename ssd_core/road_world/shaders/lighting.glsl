@@ -181,7 +181,7 @@ void lay_snow(inout Surface s, int material) {
 Surface surface();
 
 void main() {
-    int material = int(material_and_seed.x + 0.5);
+    int material = MATERIAL;
     Surface s = surface();
 #ifdef SNOW
     lay_snow(s, material);

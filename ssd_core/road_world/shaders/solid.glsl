@@ -55,7 +55,7 @@ void paint_wheel(inout Surface s, float seed) {
 }
 
 Surface surface() {
-    int material = int(material_and_seed.x + 0.5);
+    int material = MATERIAL;
     float seed = material_and_seed.y;
     vec3 n = seen_normal();
     float grain = noise(uv * 0.5 + seed).r;
