@@ -24,7 +24,7 @@ from ssd_core.road_world.vehicles import make_vehicle
 BLOCK_LENGTH = 40.0
 # Banks level out towards a side street: flat up to the first distance from its middle, whole from the second on.
 _LEVEL_NEAR, _LEVEL_FAR = 9.0, 18.0
-_MODELS, _TREE_HEIGHT = 16, 10.0
+_LIBRARY, _MODELS, _TREE_HEIGHT = 36, 16, 10.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,10 +55,10 @@ class Walker:
         return parts
 
 
-@functools.lru_cache(maxsize=1024)
-def shared(maker: Callable[..., Any], seed: int, variant: int, *arguments: Any) -> Any:
-    """What `maker(rng, *arguments)` makes for a district: making everything anew would take most of the time, and nobody sees it."""
-    return maker(np.random.default_rng([seed, 15, zlib.crc32(maker.__name__.encode()), variant]), *arguments)
+@functools.lru_cache(maxsize=2048)
+def from_library(maker: Callable[..., Any], number: int, *arguments: Any) -> Any:
+    """Version `number` of what `maker(rng, *arguments)` makes, the same in all districts."""
+    return maker(np.random.default_rng([15, zlib.crc32(maker.__name__.encode()), number]), *arguments)
 
 
 def _at_rest(mesh: Mesh, paint: Array) -> Mesh:
@@ -100,8 +100,12 @@ class BlockBuilder:
 
     def ground(self, s: float, t: float) -> float:
         """Height of the ground over the land at a place."""
-        kerb = self.road.kerb_height if abs(t) > self.road.half_width else 0.0
-        return kerb + float(self.rise(np.array(s), np.array(t)))
+        road, away = self.road, abs(t)
+        if away <= road.half_width:
+            return road.kerb_height if road.has_raised_median and away < road.median_width / 2 else 0.0
+        if away <= road.house_line or road.bank(1 if t > 0 else -1).is_flat:
+            return road.kerb_height
+        return road.kerb_height + float(self.rise(np.array(s), np.array(t)))
 
     def free_spans(self, margin: float, side: int) -> list[tuple[float, float]]:
         """Stretches of s that no side street of this side takes, `margin` metres away from it."""
@@ -146,18 +150,23 @@ class BlockBuilder:
         (self.detail if is_detail else self.builder).add(mesh, np.eye(4))
 
     def shared(self, maker: Callable[..., Any], variants: int, *arguments: Any) -> Any:
-        """One of the district's few versions of a thing."""
-        return shared(maker, self.district.seed, int(self.rng.integers(variants)), *arguments)
+        """What `maker(rng, *arguments)` makes, in one of the few versions that a district takes from a library common to all.
+
+        Making everything anew would take most of the time, and nobody sees the difference.
+        """
+        first = self.district.seed * 7
+        return from_library(maker, (first + int(self.rng.integers(variants))) % _LIBRARY, *arguments)
 
     def vehicle(self, large: float) -> Vehicle:
         """One of the district's vehicles in a colour of its own."""
         rng = self.rng
-        model: Vehicle = shared(make_vehicle, self.district.seed, int(rng.integers(_MODELS)), 1.0 if rng.random() < large else 0.0)
+        model: Vehicle = self.shared(make_vehicle, _MODELS, 1.0 if rng.random() < large else 0.0)
         return model._replace(mesh=_at_rest(model.mesh, pick(rng, PAINTS)), pulled=())
 
-    def park(self, vehicle: Vehicle, s: float, t: float, yaw: float) -> None:
-        """A vehicle at rest."""
-        self.place(vehicle.mesh, s, t, yaw, upright=False, is_detail=True)
+    def park(self, vehicle: Vehicle, s: float, t: float, yaw: float, is_far: bool = False) -> None:
+        """A vehicle at rest; one that is never seen from close by needs no fine mesh."""
+        mesh = vehicle.mesh
+        self.place(mesh.coarse if is_far and mesh.coarse is not None else mesh, s, t, yaw, upright=False, is_detail=True)
 
     def tree(self, s: float, side: int, distance: float, tall: float | None = None) -> None:
         """One of the district's trees, turned and scaled; beside the road one whose branches leave room for lorries."""

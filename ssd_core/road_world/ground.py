@@ -70,18 +70,26 @@ def lay_strips(
     builder: MeshBuilder, place: Surveyor, s: Array, strips: Iterable[Strip], rise: Rise | None, seed: float, origin: Array
 ) -> None:
     """Add strips through the stations `s`, relative to `origin`; `rise` lifts them, on top of their own heights."""
-    groups: dict[Material, list[Strip]] = {}
-    for strip in strips:
-        groups.setdefault(strip.material, []).append(strip)
-    for material, members in groups.items():
-        t = np.array([[strip.right, strip.left] for strip in members])
-        height = np.array([[strip.low, strip.high] for strip in members])
-        along, across = np.broadcast_arrays(s[:, None, None], t[None])
-        lift = np.broadcast_to(height, along.shape)
-        points = place.point(along, across, lift if rise is None else lift + rise(along, across)) - origin
-        uv = np.stack([along, across], axis=-1)
-        style = np.tile(np.array([strip.style for strip in members]), (len(s) - 1, 1))
-        builder.quads(_quads(points), material, style, seed, uv=_quads(uv))
+    members = tuple(strips)
+    if not members:
+        return
+    t, height, style, material = _columns(members)
+    along, across = np.broadcast_arrays(s[:, None, None], t[None])
+    lift = np.broadcast_to(height, along.shape)
+    points = place.point(along, across, lift if rise is None else lift + rise(along, across)) - origin
+    uv = np.stack([along, across], axis=-1)
+    for each in np.unique(material).tolist():
+        chosen = material == each
+        colours = np.tile(style[chosen], (len(s) - 1, 1))
+        builder.quads(_quads(points[:, chosen]), Material(each), colours, seed, uv=_quads(uv[:, chosen]))
+
+
+@functools.lru_cache(maxsize=512)
+def _columns(strips: tuple[Strip, ...]) -> tuple[Array, Array, Array, npt.NDArray[np.int64]]:
+    """t and heights (C, 2), styles (C, 3) and materials (C,)."""
+    t = np.array([[strip.right, strip.left] for strip in strips])
+    height = np.array([[strip.low, strip.high] for strip in strips])
+    return t, height, np.array([strip.style for strip in strips]), np.array([int(strip.material) for strip in strips])
 
 
 def _quads(grid: Array) -> Array:
@@ -241,23 +249,27 @@ def _lay_carriageway(
 ) -> None:
     """Lanes, cut where symbols, stop lines, zebras and the junction itself interrupt them."""
     strips = carriageway(road)
-    pieces: list[tuple[float, float, Callable[[Strip], Strip]]] = [
+    pieces: list[tuple[float, float, Callable[[Strip], Strip | None]]] = [
         (s, s + SYMBOL_LENGTH, functools.partial(_with_symbol, lane=lane, symbol=symbol)) for s, lane, symbol in ground.symbols
     ]
     if junction is not None:
         near, far = junction.s - junction.half_width, junction.s + junction.half_width
         stop = Material.ZEBRA if junction.has_zebra else Material.ROAD
         for edge, way, side in ((near, -1, -1), (far, 1, 1)):
-            for first, last, material, of_side in ((0, 1, Material.JUNCTION, 0), (1, 5, stop, 0), (5, 6, Material.STOP_LINE, side)):
+            for first, last, material, of_side in (
+                (0.0, 1.2, Material.JUNCTION, 0),
+                (1.2, 4.4, stop, 0),
+                (5.4, 5.9, Material.STOP_LINE, side),
+            ):
                 start, end = sorted((edge + way * first, edge + way * last))
                 pieces.append((start, end, functools.partial(_as_material, material=material, side=of_side)))
-        pieces.append((near, far, functools.partial(_as_material, material=Material.JUNCTION, side=0)))
+        pieces.append((near, far, _as_crossing))
     pieces.sort(key=lambda piece: piece[0])
     s = span[0]
     for start, end, change in pieces:
         if start > s + 1e-6:
             _lay(builder, road, (s, start), strips, dataclasses.replace(ground, rise=None), seed, origin)
-        _lay(builder, road, (start, end), tuple(change(strip) for strip in strips), dataclasses.replace(ground, rise=None), start, origin)
+        _lay(builder, road, (start, end), tuple(filter(None, map(change, strips))), dataclasses.replace(ground, rise=None), start, origin)
         s = end
     _lay(builder, road, (s, span[1]), strips, dataclasses.replace(ground, rise=None), seed, origin)
 
@@ -273,6 +285,16 @@ def _as_material(strip: Strip, material: Material, side: int) -> Strip:
     if strip.material is not Material.ROAD or (side and (strip.lane is None or strip.lane * side < 0)):
         return strip
     return strip._replace(material=material)
+
+
+def _as_crossing(strip: Strip) -> Strip | None:
+    """The middle of a junction is bare, and reservations are cut through."""
+    if strip.material is Material.ROAD:
+        return strip._replace(material=Material.JUNCTION)
+    if strip.right < 0.0 < strip.left:
+        half = max(-strip.right, strip.left) + _KERB_TOP
+        return Strip(-half, half, 0.0, 0.0, Material.JUNCTION, (-half, half, code_of(0, 0, Surface.ASPHALT)))
+    return None
 
 
 def _mouth(road: Road, side: int) -> tuple[Strip, ...]:

@@ -49,8 +49,7 @@ def fill_car_park(block: BlockBuilder, side: int, near: float, far: float) -> No
         for s in np.arange(near + 1.6, far - 1.4, _BAY):
             if rng.random() < share * 0.8:
                 yaw = side * np.pi / 2 + (np.pi if rng.random() < 0.3 + 0.4 * (row % 2) else 0.0)
-                block.park(
-                    block.vehicle(0.03), float(s) + rng.normal(0, 0.08), side * (distance + rng.normal(0, 0.2)), yaw + rng.normal(0, 0.02)
-                )
+                place = float(s) + rng.normal(0, 0.08), side * (distance + rng.normal(0, 0.2)), yaw + rng.normal(0, 0.02)
+                block.park(block.vehicle(0.03), *place, is_far=row > 0 or block.road.kind == "yard")
     if rng.random() < 0.5:
         block.tree(rng.uniform(near, far), side, line + 0.9 if line > block.road.half_width + 4 else line + 8.0, rng.uniform(6, 9))

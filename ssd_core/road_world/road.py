@@ -65,6 +65,16 @@ class Hills:
             height = height + amplitude * np.sin(frequency_x * east + frequency_y * north + phase)
         return height
 
+    def at(self, x: float, y: float) -> tuple[float, float, float]:
+        """Height, rise along x and rise along y at one place: numpy would take ten times as long for it."""
+        height = along_x = along_y = 0.0
+        for amplitude, frequency_x, frequency_y, phase in self.waves:
+            angle = frequency_x * x + frequency_y * y + phase
+            height += amplitude * math.sin(angle)
+            steepness = amplitude * math.cos(angle)
+            along_x, along_y = along_x + steepness * frequency_x, along_y + steepness * frequency_y
+        return height, along_x, along_y
+
     def slope(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         """Rise along x and along y, metres a metre."""
         east, north = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -160,10 +170,7 @@ class Road:
 
     def heading(self, s: npt.ArrayLike) -> Array:
         """Direction of the road in radians, 0 at s = 0."""
-        angle = np.zeros(np.shape(s))
-        for wave in self.heading_waves:
-            angle = angle + wave(s) - wave(0.0)
-        return angle
+        return np.asarray(np.interp(np.asarray(s, dtype=np.float64), self._knots, self._headings))
 
     def position(self, s: npt.ArrayLike, t: npt.ArrayLike = 0.0) -> Array:
         """World x, y (..., 2) of road coordinates."""
@@ -173,9 +180,10 @@ class Road:
         knot = ROAD_START + index * _TABLE_STEP
         middle, angle = self.heading((along + knot) / 2), self.heading(along)
         rest = along - knot
-        x = table[index, 0] + rest * np.cos(middle) - across * np.sin(angle)
-        y = table[index, 1] + rest * np.sin(middle) + across * np.cos(angle)
-        return np.stack([x, y], axis=-1)
+        place = np.empty((*along.shape, 2))
+        place[..., 0] = table[index, 0] + rest * np.cos(middle) - across * np.sin(angle)
+        place[..., 1] = table[index, 1] + rest * np.sin(middle) + across * np.cos(angle)
+        return place
 
     def point(self, s: npt.ArrayLike, t: npt.ArrayLike = 0.0, height: npt.ArrayLike = 0.0) -> Array:
         """World points (..., 3), `height` metres above the land."""
@@ -186,18 +194,21 @@ class Road:
 
     def pose(self, s: float, t: float = 0.0, height: float = 0.0, yaw: float = 0.0, upright: bool = True) -> Matrix:
         """world_from_object of something on the land facing along the road (+ yaw); not upright: pitched and rolled with the land."""
-        angle = float(self.heading(s)) + yaw
-        forward, left = np.array([math.cos(angle), math.sin(angle), 0.0]), np.array([-math.sin(angle), math.cos(angle), 0.0])
-        origin = self.point(s, t, height)
-        pose = np.eye(4)
+        table = self._table
+        index = min(max(int((s - ROAD_START) / _TABLE_STEP), 0), len(table) - 1)
+        knot = ROAD_START + index * _TABLE_STEP
+        heading = float(np.interp(s, self._knots, self._headings))
+        middle = float(np.interp((s + knot) / 2, self._knots, self._headings))
+        x = float(table[index, 0]) + (s - knot) * math.cos(middle) - t * math.sin(heading)
+        y = float(table[index, 1]) + (s - knot) * math.sin(middle) + t * math.cos(heading)
+        land, along_x, along_y = self.hills.at(x, y)
+        cosine, sine = math.cos(heading + yaw), math.sin(heading + yaw)
+        pose = np.array([[cosine, -sine, 0.0, x], [sine, cosine, 0.0, y], [0.0, 0.0, 1.0, land + height], [0.0, 0.0, 0.0, 1.0]])
         if not upright:
-            slope = self.hills.slope(float(origin[0]), float(origin[1]))
-            forward[2], left[2] = forward[:2] @ slope, left[:2] @ slope
-            up = np.cross(forward, left)
-            forward, up = forward / np.linalg.norm(forward), up / np.linalg.norm(up)
-            left = np.cross(up, forward)
-            pose[:3, 2] = up
-        pose[:3, 0], pose[:3, 1], pose[:3, 3] = forward, left, origin
+            up = np.array([-along_x, -along_y, 1.0]) / math.sqrt(1.0 + along_x * along_x + along_y * along_y)
+            forward = np.array([cosine, sine, cosine * along_x + sine * along_y])
+            forward /= math.sqrt(float(forward @ forward))
+            pose[:3, 0], pose[:3, 1], pose[:3, 2] = forward, np.cross(up, forward), up
         return pose
 
     def poses(self, s: npt.ArrayLike, t: npt.ArrayLike, yaw: npt.ArrayLike = 0.0) -> Array:
@@ -218,9 +229,19 @@ class Road:
         return poses
 
     @functools.cached_property
+    def _knots(self) -> Array:
+        return np.arange(ROAD_START, max(self.length + 400.0, _TABLE_REACH), _TABLE_STEP)
+
+    @functools.cached_property
+    def _headings(self) -> Array:
+        angle = np.zeros(len(self._knots))
+        for wave in self.heading_waves:
+            angle = angle + wave(self._knots) - wave(0.0)
+        return angle
+
+    @functools.cached_property
     def _table(self) -> Array:
-        edges = np.arange(ROAD_START, max(self.length + 400.0, _TABLE_REACH), _TABLE_STEP)
-        middle = self.heading(edges[:-1] + _TABLE_STEP / 2)
+        middle = (self._headings[:-1] + self._headings[1:]) / 2
         steps = np.stack([np.cos(middle), np.sin(middle)], axis=-1) * _TABLE_STEP
         table = np.concatenate([np.zeros((1, 2)), np.cumsum(steps, axis=0)])
         return np.asarray(table - table[round(-ROAD_START / _TABLE_STEP)])

@@ -149,7 +149,8 @@ def _dress_median(block: BlockBuilder) -> None:
     spans = [(block.start, block.end)] if gap == 0 else [(block.start, block.middle - gap), (block.middle + gap, block.end)]
     for span in spans:
         _lay_barrier(block, district.median_barrier, span, 0.0, 0)
-    if road.has_raised_median and road.median_width > 2.0 and road.kind != "motorway" and rng.random() < 0.3 + 0.7 * district.tree_share:
+    is_free = district.median_barrier == "none" and road.has_raised_median
+    if is_free and road.median_width > 2.0 and rng.random() < 0.3 + 0.7 * district.tree_share:
         for s in np.arange(block.start + 5.0, block.end, 10.0):
             if abs(s - block.middle) > gap + 1.0 * bool(gap) and rng.random() < 0.8:
                 block.tree(float(s), 1, rng.normal(0, 0.1), rng.uniform(8.0, 13.0))

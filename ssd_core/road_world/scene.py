@@ -12,6 +12,7 @@ import numpy as np
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.district import District, make_district, make_road
 from ssd_core.road_world.ego_body import EgoBody, make_ego_body
+from ssd_core.road_world.far_land import FarLand
 from ssd_core.road_world.meshes import Mesh, Part
 from ssd_core.road_world.road import Road, Wave
 from ssd_core.road_world.street import BLOCK_LENGTH, Block, build_block
@@ -102,6 +103,7 @@ class Scene:
         here = self.ego.distance(time)
         parts = list(self._still)
         if self._district is not None:
+            parts.extend(self._far_land.parts(self.road.position(here)))
             for index in range(int((here - _REACH_BEHIND) // BLOCK_LENGTH), int((here + _REACH_AHEAD) // BLOCK_LENGTH) + 1):
                 block = self._block(index)
                 parts.append(block.shell)
@@ -152,6 +154,11 @@ class Scene:
     def _base_coordinates(self, time: float) -> tuple[float, float]:
         distance = self.ego.distance(time)
         return distance, self.road.lane_centre(self.road.ego_lane, 1) + self.ego.wobble(distance)
+
+    @functools.cached_property
+    def _far_land(self) -> FarLand:
+        assert self._district is not None
+        return FarLand(self._district)
 
     def _block(self, index: int) -> Block:
         if index not in self._blocks:

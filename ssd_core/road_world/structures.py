@@ -42,7 +42,7 @@ def make_gantry(rng: np.random.Generator, right: float, left: float, board_ts: t
             (-0.2, y - wide / 2, clear - 0.2 + high),
             (-0.2, y + wide / 2, clear - 0.2 + high),
         ]
-        boards.quads([face], Material.TRAFFIC_SIGN if rng.random() < 0.0 else Material.SIGN, colour)
+        boards.quads([face], Material.SIGN, colour)
         boards.box((-0.12, y, clear - 0.2), (0.1, wide, high), Material.METAL, tint * 0.8)
         # Lines of lettering and a frame, so that it reads as a sign from afar.
         for row in range(int(rng.integers(2, 4))):
@@ -148,7 +148,7 @@ WIRE_HEIGHT = 8.6
 WIRE_OFFSETS = (-0.85, 0.0, 0.85)
 
 
-def add_wire(builder: MeshBuilder, start: Array, end: Array, sag: float, radius: float = 0.013) -> None:
+def add_wire(builder: MeshBuilder, start: Array, end: Array, sag: float, radius: float = 0.025) -> None:
     """A hanging wire between two points: three-sided, in five pieces."""
     share = np.linspace(0, 1, 6)
     line = start + (end - start) * share[:, None]

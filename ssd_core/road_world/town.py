@@ -7,21 +7,44 @@ import numpy as np
 
 from ssd_core.road_world import buildings, furniture, plants
 from ssd_core.road_world.block import BlockBuilder
+from ssd_core.road_world.meshes import Mesh
 
 _COLUMN = 2.8
 
 
 def fill_town(block: BlockBuilder, side: int, near: float, far: float) -> None:
-    """House beside house along the pavement."""
+    """House beside house along the pavement, here and there something larger, a scaffold or tables outside."""
     rng, s = block.rng, near
-    setback = block.road.house_line + 0.1
+    line, pavement = block.road.house_line, block.road.house_line - block.road.half_width
     while far - s > 5.5:
-        columns = int(rng.integers(2, 6))
-        width = min(columns * _COLUMN, far - s)
-        floors = int(np.clip(block.district.floors + rng.integers(-2, 3), 2, 8))
-        house = block.shared(buildings.make_town_house, 3, round(width, 1) - 0.05, floors)
-        block.beside(house, s + width / 2, side, setback + rng.choice([0.0, 0.0, 0.4, 1.0]))
+        house, width = _town_building(block, far - s)
+        distance = line + 0.1 + rng.choice([0.0, 0.0, 0.4, 1.0])
+        block.beside(house, s + width / 2, side, distance)
+        extra = rng.random()
+        if extra < 0.05 and pavement > 2.4:
+            block.beside(block.shared(buildings.make_scaffold, 2, 8.0, 9.0), s + width / 2, side, distance)
+        elif extra < 0.15 and pavement > 2.6:
+            block.beside(block.shared(furniture.make_cafe, 3), s + width / 2, side, line - 0.9, is_detail=True)
         s += width + rng.choice([0.0, 0.0, 0.0, 0.0, 3.5])
+
+
+def _town_building(block: BlockBuilder, room: float) -> tuple[Mesh, float]:
+    """A building that fits into `room` metres of street front, and its width."""
+    rng, floors = block.rng, int(np.clip(block.district.floors + block.rng.integers(-2, 3), 2, 8))
+    luck = rng.random()
+    if room > 26 and luck < (0.12 if floors > 3 else 0.3):
+        return block.shared(buildings.make_terrace, 3, 26.0), 26.1
+    if room > 21 and luck < 0.38:
+        maker = buildings.make_office if rng.random() < 0.55 else buildings.make_flats
+        return block.shared(maker, 3, 20.0, floors + int(rng.integers(0, 3))), 20.1
+    if room > 20 and luck > 0.94:
+        open_makers = (buildings.make_petrol_station, buildings.make_church)
+        return block.shared(open_makers[int(rng.integers(2))], 2), 19.0
+    if room > 25 and luck > 0.91:
+        maker = buildings.make_car_park if rng.random() < 0.5 else buildings.make_building_site
+        return block.shared(maker, 2, 24.0), 24.4
+    width = min(int(rng.integers(2, 6)) * _COLUMN, room)
+    return block.shared(buildings.make_town_house, 3, round(width, 1) - 0.05, floors), width
 
 
 def fill_suburb(block: BlockBuilder, side: int, near: float, far: float) -> None:
@@ -30,7 +53,12 @@ def fill_suburb(block: BlockBuilder, side: int, near: float, far: float) -> None
     setback = rng.uniform(3.0, 15.0)
     while far - s > 9:
         width = float(rng.choice([8.5, 10.0, 11.5]))
-        block.beside(block.shared(buildings.make_detached_house, 6, width), s + width / 2, side, line + setback + rng.uniform(0.0, 3.0))
+        distance = line + setback + rng.uniform(0.0, 3.0)
+        block.beside(block.shared(buildings.make_detached_house, 6, width), s + width / 2, side, distance)
+        if rng.random() < 0.12:
+            block.beside(block.shared(plants.make_ivy, 2, 4.0, 4.5), s + rng.uniform(2.2, width - 2.2), side, distance)
+        if rng.random() < 0.25:
+            block.beside(block.shared(plants.make_flower_bed, 3), s + rng.uniform(1.5, width), side, line + 0.9, is_detail=True)
         if rng.random() < 0.4:
             hedge = block.shared(plants.make_hedge, 2, 6.0, 1.2) if rng.random() < 0.6 else block.shared(furniture.make_fence, 4, 6.0)
             block.beside(hedge, s + 3.0, side, line + 0.5)
@@ -49,6 +77,9 @@ def fill_park(block: BlockBuilder, side: int, near: float, far: float) -> None:
         block.tree(rng.uniform(near, far), side, line + 1.8 + 24 * rng.random() ** 1.6, rng.uniform(7, 17))
     for _ in range(int((far - near) / 9)):
         block.beside(block.shared(plants.make_bush, 4, 2.5, 1.3), rng.uniform(near, far), side, line + rng.uniform(1.0, 16))
+    for _ in range(int(rng.integers(0, 3))):
+        maker = furniture.make_lantern if rng.random() < 0.5 else plants.make_young_tree
+        block.beside(block.shared(maker, 3), rng.uniform(near, far), side, line + rng.uniform(1.5, 6.0), is_detail=True)
     if rng.random() < 0.5 and far - near > 8:
         fence = block.shared(furniture.make_fence, 1, 5.0)
         for s in np.arange(near + 2.5, far - 2.4, 5.0):
