@@ -37,7 +37,7 @@ class CameraModel:
     """Of the tone curve: below 0 flat, 1 a full S."""
     saturation: float = 1.0
     black_level: float = 0.0
-    """What black is shown as, 0 to 1."""
+    """What black is shown as, 0 to 1; below 0 the deepest shadows are black too."""
     vignetting: float = 0.0
     """Light lost in the corners, 0 to 1."""
     noise: float = 0.0
@@ -100,15 +100,15 @@ def _draw(seed: int, variety: float) -> CameraModel:
     warmth, tint = rng.normal(0, 0.07) * variety, rng.normal(0, 0.03) * variety
     gains: Array = np.exp([warmth, tint, -warmth])
     gains /= gains @ (0.3, 0.6, 0.1)
-    often = rng.random(6) < np.array([0.3, 0.35, 0.7, 0.35, 0.5, 0.6])
+    often = rng.random(6) < np.array([0.3, 0.35, 0.8, 0.35, 0.5, 0.6])
     return CameraModel(
         metering=float(rng.uniform(0.55, 0.9)),
         exposure_error=float(np.clip(rng.normal(0.1, 0.45 * variety), -1.2, 1.4)),
         white_balance=(float(gains[0]), float(gains[1]), float(gains[2])),
         shoulder=float(np.clip(rng.uniform(-0.7, 1.0), 0, 1)),
-        contrast=float(0.55 + rng.uniform(-0.6, 0.6) * variety),
+        contrast=float(0.6 + rng.uniform(-0.6, 0.45) * variety),
         saturation=float(1.0 + rng.uniform(-0.35, 0.3) * variety),
-        black_level=float(rng.uniform(0.0, 0.07) * variety),
+        black_level=float(rng.uniform(-0.06, 0.05) * variety),
         vignetting=float(rng.uniform(0.0, 0.6) * variety),
         noise=float(np.exp(rng.uniform(-1.6, 0.7 * variety))),
         blotches=float(rng.uniform(0.0, 1.2) * variety),

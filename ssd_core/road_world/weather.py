@@ -118,9 +118,9 @@ def _under_the_sun(rng: np.random.Generator, elevation: float) -> Weather:
         fog_colour=horizon * 0.92,
         air_light=horizon,
         exposure=1.15 / _brightness(0.75 * upwards + sky_light),
-        shutter=rng.uniform(0.0005, 0.004),
+        shutter=rng.uniform(0.0003, 0.002),
         noise=0.006,
-        brightness=0.17,
+        brightness=0.125,
         has_shadows=True,
         glow=np.array([float(rng.choice([0.15, 3.0])), 0.5, 0.2, 2.5]),
         lamp_colour=np.zeros(3),
@@ -177,10 +177,10 @@ def _day_rain(rng: np.random.Generator) -> Weather:
         fog_density=rng.uniform(0.002, 0.008),
         fog_height=120.0,
         wetness=rng.uniform(0.6, 1.0),
-        rain=float(rng.choice([0.0, rng.uniform(0.2, 0.6), rng.uniform(0.6, 1.0)], p=[0.2, 0.4, 0.4])),
+        rain=float(rng.choice([0.0, rng.uniform(0.1, 0.5), rng.uniform(0.5, 1.0)], p=[0.3, 0.5, 0.2])),
         glow=np.array([2.6, 2.2, 0.2, 3.0]),
         lit_windows=0.18,
-        shutter=rng.uniform(0.003, 0.012),
+        shutter=rng.uniform(0.002, 0.006),
         noise=rng.uniform(0.009, 0.016),
     )
 
@@ -219,7 +219,7 @@ def _snow(rng: np.random.Generator) -> Weather:
         snowfall=float(rng.choice([0.0, rng.uniform(0.2, 1.0)], p=[0.3, 0.7])),
         glow=np.array([4.0, 2.5, 0.3, 3.0]),
         lit_windows=0.2,
-        shutter=rng.uniform(0.002, 0.008),
+        shutter=rng.uniform(0.001, 0.005),
         noise=rng.uniform(0.008, 0.014),
     )
     # Snow throws light back from below, and a camera darkens what is white all over.
@@ -231,7 +231,7 @@ def _snow(rng: np.random.Generator) -> Weather:
 def _night(rng: np.random.Generator) -> Weather:
     """From a city under a lit sky to a country road with nothing but headlights."""
     city = float(rng.choice([rng.uniform(0.0, 0.15), rng.uniform(0.35, 1.0)], p=[0.25, 0.75]))
-    lamps = 0.0 if city < 0.1 else float(rng.uniform(0.55, 1.25))
+    lamps = 0.0 if city < 0.1 else float(np.exp(rng.uniform(np.log(0.5), np.log(4.0))))
     haze = (np.array([0.008, 0.009, 0.012]) + city * np.array([0.034, 0.028, 0.022])) * rng.uniform(0.6, 1.3)
     cover = rng.uniform(0.1, 0.9)
     return Weather(
@@ -252,7 +252,7 @@ def _night(rng: np.random.Generator) -> Weather:
         exposure=rng.uniform(1.3, 2.2) * (1.0 if city > 0.2 else 1.5),
         shutter=rng.uniform(0.008, 0.035),
         noise=rng.uniform(0.018, 0.04),
-        brightness=float(np.exp(rng.uniform(np.log(0.008), np.log(0.05)))),
+        brightness=float(np.exp(rng.uniform(np.log(0.008), np.log(0.09)))),
         is_night=True,
         lit_windows=rng.uniform(0.08, 0.5),
         glow=np.array([9.0, 4.0, 6.0 if lamps else 0.0, 5.0]),
@@ -267,7 +267,7 @@ def _night_rain(rng: np.random.Generator) -> Weather:
         fog_density=rng.uniform(0.003, 0.010),
         fog_height=90.0,
         wetness=rng.uniform(0.6, 1.0),
-        rain=float(rng.choice([0.0, rng.uniform(0.3, 1.0)], p=[0.25, 0.75])),
+        rain=float(rng.choice([0.0, rng.uniform(0.1, 0.9)], p=[0.3, 0.7])),
         air_light=dry.sky_horizon + 0.03 * dry.lamp_colour + 0.01,
     )
 
@@ -283,7 +283,7 @@ def _without_sun(
     lit_windows: float,
     noise: float,
     fog_height: float = 80.0,
-    shutter: float = 0.004,
+    shutter: float = 0.002,
     wetness: float = 0.0,
     rain: float = 0.0,
     snow: float = 0.0,
@@ -309,7 +309,7 @@ def _without_sun(
         exposure=1.25 / _brightness(sky_light),
         shutter=shutter,
         noise=noise,
-        brightness=0.17 + 0.08 * (fog_density > 0.002) + 0.1 * snow,
+        brightness=0.13 + 0.07 * (fog_density > 0.002) + 0.1 * snow,
         lit_windows=lit_windows,
         wetness=wetness,
         rain=rain,

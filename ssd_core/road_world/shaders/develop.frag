@@ -134,7 +134,7 @@ vec3 drop(vec2 p, float size, float share, float seed) {
     vec2 d = fract(q) - 0.5 - 0.24 * (vec2(fract(luck * 37.0), more) - 0.5);
     float radius = 0.10 + 0.26 * more * more;
     float r = length(d * vec2(1.0, 0.84) * (0.8 + 0.4 * texture(noise_texture, q * 0.21 + luck).r)) / radius;
-    float there = step(luck, share) * smoothstep(1.0, 0.65, r);
+    float there = step(luck, share) * smoothstep(1.0, 0.45, r);
     return vec3(-d * size * (2.4 - 1.2 * min(r, 1.0)) , there);
 }
 #endif
@@ -169,7 +169,7 @@ void main() {
     value += texture(streak_texture, here).rgb;
 #endif
 #ifdef RAIN
-    value = mix(value, air_light + halo * 1.5, min(streaks(p) * (0.25 + 0.35 * rain), 0.6));
+    value = mix(value, air_light + halo * 1.5, min(streaks(p) * (0.10 + 0.40 * rain), 0.6));
 #endif
 #ifdef SNOWFALL
     value = mix(value, air_light * 1.15 + halo, min(flakes(p), 0.85));
