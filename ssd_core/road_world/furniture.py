@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Street furniture: lamps, signs, traffic lights, wires, shelters, bins, fences, hoardings.
 
-Origin on the ground, the street lies towards -y. What reaches over the street (arms, gantries, wires) hangs at 4.7 m or
+Origin on the ground, the street lies towards -y. What reaches over the street (arms, wires) hangs at 4.7 m or
 higher. "Faces +x" is for things read along the street.
 """
 
@@ -18,6 +18,8 @@ from ssd_core.road_world.semantics import SemanticClass
 
 _POLE = (0.16, 0.165, 0.17)
 _POLES = [_POLE, (0.35, 0.36, 0.37), (0.03, 0.05, 0.04), (0.02, 0.02, 0.022), (0.3, 0.29, 0.27)]
+# Half the height of the strips that wires are drawn in: it must hold a pixel as far as wires are seen.
+_WIRE_STRIP = 0.16
 _BLACK = (0.012, 0.012, 0.012)
 _SODIUM, _LED = (1.0, 0.62, 0.26), (1.0, 0.88, 0.7)
 _BOARD = [(0.35, 0.03, 0.03), (0.03, 0.12, 0.07), (0.03, 0.06, 0.2), (0.5, 0.47, 0.4), (0.03, 0.03, 0.03), (0.55, 0.5, 0.45)]
@@ -159,19 +161,6 @@ def make_street_name(rng: np.random.Generator) -> Mesh:
     return builder.build()
 
 
-def make_gantry(rng: np.random.Generator, reach: float) -> Mesh:
-    """Boards of directions over the road, on a post here and one `reach` metres towards -y; lower edge at 5.6 m; it faces +x."""
-    builder = MeshBuilder(SemanticClass.SIGN)
-    for y in (0.0, -reach):
-        builder.tube((0, y, -0.5), (0, y, 7.2), 0.16, Material.METAL, (0.35, 0.36, 0.37), sides=7)
-    for z in (6.2, 7.0):
-        builder.box((0, -reach / 2, z), (0.18, reach, 0.18), Material.METAL, (0.35, 0.36, 0.37))
-    colour = pick(rng, [(0.01, 0.16, 0.08), (0.01, 0.05, 0.28)])
-    for share in np.linspace(0.2, 0.8, max(1, round(reach / 5.5))):
-        add_sign_plate(builder, (0.14, -reach * share, 5.6), 3.8, 2.0, DIRECTIONS, float(rng.random()), colour, yaw=np.pi / 2)
-    return builder.build()
-
-
 def make_traffic_light(rng: np.random.Generator, reach: float) -> Mesh:
     """A traffic light with a second head on an arm over the road, lower edge at 5 m; it faces +x."""
     builder, pole = MeshBuilder(SemanticClass.POLE), pick(rng, [(0.05, 0.05, 0.05), (0.3, 0.3, 0.31), (0.45, 0.33, 0.03)])
@@ -241,44 +230,19 @@ def make_shelter(rng: np.random.Generator) -> Mesh:
     return builder.build()
 
 
-def make_billboard(rng: np.random.Generator) -> Mesh:
-    """A large poster on posts, 3.6 to 6 m wide, 5 to 6 m high; it faces +x."""
-    builder, width, height = MeshBuilder(SemanticClass.OBJECT), float(rng.uniform(3.6, 6.0)), float(rng.uniform(2.4, 3.0))
-    for y in (-0.35 * width, 0.35 * width):
-        builder.box((-0.1, y, -0.5), (0.18, 0.18, 3.0 + height), Material.METAL, (0.25, 0.25, 0.26))
-    builder.box((-0.02, 0, 2.45), (0.1, width + 0.2, height + 0.1), Material.MATT, (0.1, 0.1, 0.1))
-    add_sign_plate(builder, (0.045, 0, 2.5), width, height, POSTER, float(rng.random()), yaw=np.pi / 2)
-    return builder.build()
-
-
-def make_utility_pole(rng: np.random.Generator, spacing: float, height: float = 9.0) -> Mesh:
-    """A wooden pole with cross-arms and, if spacing > 0, its wires to the next one at x = spacing; they hang 0.6 m through."""
-    builder, wood = MeshBuilder(SemanticClass.POLE), pick(rng, [(0.12, 0.09, 0.06), (0.18, 0.15, 0.12), (0.35, 0.34, 0.32)])
-    builder.tube((0, 0, -0.5), (0, 0, height), 0.15, Material.BARK, wood, end_radius=0.11, sides=6)
-    arms = int(rng.integers(1, 3))
-    ends = []
-    for level in range(arms):
-        z = height - 0.4 - 0.9 * level
-        builder.box((0, 0, z), (0.12, 2.0, 0.12), Material.MATT, wood)
-        ends += [(y, z + 0.2) for y in (-0.9, 0.0 if level else -0.3, 0.9)]
-    if rng.random() < 0.3:
-        builder.tube((0.3, 0, height - 2.6), (0.3, 0, height - 1.7), 0.25, Material.METAL, (0.4, 0.41, 0.42), sides=7, caps=True)
-    if spacing > 0:
-        for y, z in [*ends, (0.12, height - 2.9), (0.14, height - 3.2)]:
-            add_wire(builder, (0, y, z), (spacing, y, z), 0.6)
-    return builder.build()
-
-
-def add_wire(builder: MeshBuilder, start: npt.ArrayLike, end: npt.ArrayLike, sag: float, radius: float = 0.02) -> None:
-    """A hanging wire of four upright strips; the coarse mesh, seen where it is thinner than a pixel, leaves it out."""
+def add_wire(builder: MeshBuilder, start: npt.ArrayLike, end: npt.ArrayLike, sag: float) -> None:
+    """A hanging wire, drawn a pixel thick where it is thinner, in four upright strips; the coarse mesh leaves it out."""
     first, last = np.asarray(start, dtype=np.float64), np.asarray(end, dtype=np.float64)
     share = np.linspace(0, 1, 5)[:, None]
-    line = first + (last - first) * share - np.array((0, 0, 4 * sag)) * share * (1 - share)
-    lift = np.array((0, 0, radius))
+    line = first + (last - first) * share - np.array((0, 0, 4 * sag)) * share * (1 - share) - (first + last) / 2
+    lift = np.array((0, 0, _WIRE_STRIP))
     wire = MeshBuilder(SemanticClass.POLE)
     corners = np.stack([line[:-1] - lift, line[1:] - lift, line[1:] + lift, line[:-1] + lift], axis=1)
-    wire.quads(corners, Material.MATT, (0.02, 0.02, 0.02))
-    builder.add(wire.build(coarse=MeshBuilder().build()), np.eye(4))
+    uv = np.broadcast_to(np.array([(0.0, -1.0), (1.0, -1.0), (1.0, 1.0), (0.0, 1.0)]), (4, 4, 2))
+    wire.quads(corners, Material.WIRE, (0.02, 0.02, 0.02), uv=uv)
+    pose = np.eye(4)
+    pose[:3, 3] = (first + last) / 2
+    builder.add(wire.build(coarse=MeshBuilder().build()), pose)
 
 
 def make_span_wire(length: float, height: float = 6.5) -> Mesh:

@@ -53,6 +53,7 @@ class Material(enum.IntEnum):
     IRON_RAILING = 44
     PICKETS = 45
     WIRE_MESH = 46
+    WIRE = 47
 
 
 class Family(enum.Enum):

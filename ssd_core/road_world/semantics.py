@@ -55,4 +55,5 @@ _CLASSES = {
     **dict.fromkeys((Material.FENCE, Material.IRON_RAILING, Material.PICKETS, Material.WIRE_MESH), SemanticClass.BARRIER),
     **dict.fromkeys((Material.SIGN, Material.TRAFFIC_SIGN), SemanticClass.SIGN),
     Material.SIGNAL: SemanticClass.TRAFFIC_LIGHT,
+    Material.WIRE: SemanticClass.POLE,
 }  # fmt: skip

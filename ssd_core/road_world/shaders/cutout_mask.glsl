@@ -1,7 +1,7 @@
 // Which pixels of a leaf card or a fence are there at all. Depth, shadow and colour passes share it.
 // A pattern too fine for the pixels is drawn coarser in steps of two, never averaged: averaged leaves would close or vanish.
 
-const float LEAF_GRAIN = 1.4;
+const float LEAF_GRAIN = 1.1;
 
 // Noise of leaves whose clumps never get smaller than a few pixels (fewer by `finest`, in octaves); as often above any value
 // at every distance.
@@ -61,8 +61,12 @@ bool is_open(int material, float seed, vec2 uv) {
     }
     if (material == WIRE_MESH) {
         bool post = fract(uv.x / 2.5) < 0.02;
-        return !post && bars((uv.x + uv.y) * 16.0) > 0.13 && bars((uv.x - uv.y) * 16.0) > 0.13;
+        // Too fine to be seen, the mesh is gone: coarser it would look like a lattice.
+        vec2 p = vec2(uv.x + uv.y, uv.x - uv.y) * 16.0;
+        return !post && (max(fwidth(p.x), fwidth(p.y)) > 0.45 || (fract(p.x) > 0.15 && fract(p.y) > 0.15));
     }
+    // A wire in the middle of its strip, never thinner than a pixel, until the strip itself is too thin.
+    if (material == WIRE) return abs(uv.y) > max(0.12, 0.55 * fwidth(uv.y)) || fwidth(uv.y) > 1.2;
     bool rail = fract(uv.y * 1.6 + 0.1) < 0.08;
     return !rail && bars(uv.x * (seed > 0.5 ? 7.0 : 4.0)) > (seed > 0.5 ? 0.22 : 0.6);
 }
