@@ -40,6 +40,12 @@ def photometric_error(first: Tensor, second: Tensor) -> Tensor:
     return error.mean(dim=1, keepdim=True)
 
 
+def reprojection_error(target: Tensor, warped: Sequence[WarpedImage]) -> Tensor:
+    """min over t' of pe(I_t, I_t'->t), (B, 1, H, W): how well each pixel is explained; infinite where no source saw it."""
+    nowhere = torch.full_like(target[:, :1], torch.inf)
+    return torch.stack([torch.where(view.valid, photometric_error(target, view.image), nowhere) for view in warped]).amin(dim=0)
+
+
 class PhotometricLoss(NamedTuple):
     """`loss` scalar; `kept` (B, 1, H, W) where a warped source was valid; `moving` (B, 1, H, W), the auto-mask: warping beat not moving."""
 
@@ -54,10 +60,7 @@ def minimum_reprojection(target: Tensor, warped: Sequence[WarpedImage], sources:
     target and sources (B, C, H, W) in 0..1, un-augmented; `warped`: each source drawn from the target view. Pixels that look
     alike without motion (a standing car, something that drives along) take the constant pe(I_t, I_t') and so give no gradient.
     """
-    candidates = [
-        torch.where(view.valid, photometric_error(target, view.image), torch.full_like(target[:, :1], torch.inf)) for view in warped
-    ]
-    reprojection = torch.stack(candidates).amin(dim=0)
+    reprojection = reprojection_error(target, warped)
     identity = torch.stack([photometric_error(target, source) for source in sources]).amin(dim=0).detach()
     kept = torch.stack([view.valid for view in warped]).any(dim=0)
     moving = kept & (reprojection < identity)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from ssd_core.geometry.warp import WarpedImage
-from ssd_core.losses.photometric import minimum_reprojection, photometric_error, structural_dissimilarity
+from ssd_core.losses.flow import flow_loss
+from ssd_core.losses.photometric import minimum_reprojection, photometric_error, reprojection_error, structural_dissimilarity
 from ssd_core.losses.reduction import mean_over_images
 from ssd_core.losses.semantic import semantic_loss
 from ssd_core.losses.smoothness import smoothness_loss
@@ -189,3 +190,23 @@ def test_gradients_equal_finite_differences(seed: int) -> None:
         lambda f: semantic_loss(torch.rand(2, 4, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(3)), f), (features,)
     )
     assert np.isfinite(depth.detach().numpy()).all()
+
+
+def test_flow_loss_is_lowest_where_pixels_went_and_gradients_are_right() -> None:
+    coarse = images(1, 3, 10, 14, seed=5)
+    current = torch.nn.functional.interpolate(coarse, (40, 56), mode="bilinear")
+    neighbour = torch.roll(current, (3, -5), dims=(2, 3))
+    flow = torch.tensor([-5.0, 3.0], dtype=torch.float64)[None, :, None, None].expand(1, 2, 10, 14)
+    assert flow_loss(current, neighbour, flow, 4) < 0.5 * flow_loss(current, neighbour, torch.zeros_like(flow), 4)
+    assert flow_loss(current, current, torch.zeros_like(flow), 4).item() == pytest.approx(0, abs=1e-9)
+    small = torch.full((1, 2, 2, 2), 0.3, dtype=torch.float64, requires_grad=True)
+    assert torch.autograd.gradcheck(lambda f: flow_loss(current[..., :8, :8], neighbour[..., :8, :8], f, 4), (small,))
+
+
+def test_the_better_view_explains_each_pixel_and_unseen_pixels_are_unexplained() -> None:
+    target, wrong = images(1, 3, 6, 6), images(1, 3, 6, 6, seed=1)
+    seen = everywhere(target).clone()
+    seen[..., 0] = False
+    error = reprojection_error(target, [WarpedImage(target, seen), WarpedImage(wrong, seen)])
+    assert torch.isinf(error[..., 0]).all()
+    assert error[..., 1:].abs().max() < 1e-9

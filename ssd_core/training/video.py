@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Video to learn from without known depth: triplets of recordings of any kind and of rendered clips, as one data set."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import itertools
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pydantic
+from torch.utils.data import Dataset
+
+from ssd_core.data.errors import DataError
+from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, FrameSource
+from ssd_core.data.frame_dataset import FrameDataset
+from ssd_core.data.nuscenes import NuScenesFrames
+from ssd_core.data.rendered_sequences import RenderedSequences
+from ssd_core.data.source import open_source
+from ssd_core.data.triplets import NO_AUGMENTATION, Augmentation, Draw, Triplet, TripletDataset, TripletRule, find_triplets
+from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.model.config import TrainingCamera
+from ssd_core.storage.configuration import StrictModel
+
+
+class RecordedVideo(StrictModel):
+    """A recording: a frame dataset, a bag, nuScenes, RobotCar, a folder of pictures with poses, ... (see `open_source`)."""
+
+    path: Path
+    cameras: tuple[str, ...] | None = None
+    """None: all."""
+    split: str | None = None
+    """Of a data set that has splits."""
+    conditions: tuple[str, ...] = ("day-clear", UNKNOWN_CONDITION)
+    """Only frames of these are learnt on; the teacher learns by clear day."""
+    min_distance: pydantic.NonNegativeFloat = 0.0
+    """Metres that neighbours are at least apart; 0 with min_gap_s 0 takes the very next frames."""
+    min_gap_s: pydantic.NonNegativeFloat = 0.0
+    max_gap_s: pydantic.PositiveFloat = 1.0
+
+
+class Video(NamedTuple):
+    """A source ready to be opened by every process, its triplets, and its frames of all conditions."""
+
+    open: Callable[[], FrameSource]
+    triplets: list[Triplet]
+    frames: Sequence[Frame]
+    dropped: Counter[str]
+
+
+def open_video(source: RecordedVideo | RenderedSequences, folder: Path) -> Video:
+    """Find the triplets. `folder`: where the recording is, or where the plan was rendered.
+
+    Raises DataError naming the folder if there are no triplets, and saying why.
+    """
+    if isinstance(source, RenderedSequences):
+        opened: Callable[[], FrameSource] = functools.partial(FrameDataset, folder)
+        conditions: tuple[str, ...] = (source.condition,)
+        rule = TripletRule(max_gap_s=1.5 * source.interval_s)
+    else:
+        opened = functools.partial(open_source, folder, source.cameras, split=source.split)
+        conditions = source.conditions
+        rule = TripletRule(source.min_distance, source.min_gap_s, source.max_gap_s)
+    reader = opened()
+    try:
+        frames = reader.frames()
+        by_id = {frame.frame_id: frame for frame in frames}
+        look_up = reader.frame if isinstance(reader, NuScenesFrames) else by_id.__getitem__
+        chosen = [frame for frame in frames if frame.condition in conditions]
+        found = find_triplets(chosen, rule, look_up)
+    finally:
+        reader.close()
+    if not found.triplets:
+        reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.dropped.items())) or "none of them is of that condition"
+        raise DataError(f"{folder}: no triplets of {' or '.join(conditions)} among {len(frames)} frames ({reasons})")
+    return Video(opened, found.triplets, frames, found.dropped)
+
+
+class VideoDataset(Dataset[dict[str, Any]]):
+    """Triplets of several videos; item `Draw(epoch, place)` is that of `TripletDataset`, and "distances" float32 (2,).
+
+    distances: metres driven to the previous and the next frame, by poses or else by speed, NaN where neither is known.
+    """
+
+    def __init__(
+        self,
+        videos: Sequence[Video],
+        size: tuple[int, int],
+        input_size: tuple[int, int],
+        seed: int = 0,
+        augmentation: Augmentation = NO_AUGMENTATION,
+    ) -> None:
+        self.parts = [TripletDataset(video.open, video.triplets, size, input_size, seed, augmentation) for video in videos]
+        self._ends = list(itertools.accumulate(len(part) for part in self.parts))
+
+    def __len__(self) -> int:
+        """Triplets of all videos."""
+        return self._ends[-1]
+
+    @property
+    def triplets(self) -> list[Triplet]:
+        """Of all videos, by place."""
+        return [triplet for part in self.parts for triplet in part.triplets]
+
+    def training_camera(self, input_size: tuple[int, int]) -> TrainingCamera | None:
+        """The camera at the network's size, if all triplets have the same one."""
+        width, height = input_size
+        cameras = {triplet.current.camera.scaled(width, height) for triplet in self.triplets if triplet.current.camera is not None}
+        if len(cameras) != 1:
+            return None
+        camera = cameras.pop()
+        return TrainingCamera(width=width, height=height, fx=camera.fx, fy=camera.fy)
+
+    def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
+        """See the class."""
+        epoch, place = draw[:2] if isinstance(draw, tuple) else (0, draw)
+        number = bisect.bisect_right(self._ends, place)
+        part = self.parts[number]
+        inner = place - (self._ends[number] - len(part))
+        return part[Draw(epoch, inner)] | {"distances": driven_distances(part.triplets[inner])}
+
+
+def motions(triplet: Triplet) -> tuple[Matrix, Matrix] | None:
+    """True motions of the optical frame from the current to the previous and the next frame; None without all poses."""
+    poses = [frame.world_from_camera for frame in triplet]
+    if any(pose is None for pose in poses):
+        return None
+    previous, current, following = (pose for pose in poses if pose is not None)
+    return invert_pose(previous) @ current, invert_pose(following) @ current
+
+
+def driven_distances(triplet: Triplet) -> npt.NDArray[np.float32]:
+    """(2,) metres between the current frame's camera and its neighbours', NaN where neither poses nor speeds are known."""
+    known = motions(triplet)
+    if known is not None:
+        return np.array([np.linalg.norm(motion[:3, 3]) for motion in known], dtype=np.float32)
+    current = triplet.current
+    distances = []
+    for neighbour in (triplet.previous, triplet.next):
+        speeds = [frame.speed_mps for frame in (current, neighbour) if frame.speed_mps is not None]
+        seconds = abs(neighbour.stamp_ns - current.stamp_ns) * 1e-9
+        distances.append(float(np.mean(speeds)) * seconds if speeds else np.nan)
+    return np.array(distances, dtype=np.float32)
+
+
+def check_scale_is_known(videos: Sequence[Video]) -> None:
+    """Raise DataError unless at least half of every video's triplets tell how far the camera drove."""
+    for video in videos:
+        known = sum(bool(np.isfinite(driven_distances(triplet)).all()) for triplet in video.triplets)
+        if 2 * known < len(video.triplets):
+            name = video.triplets[0].current.frame_id
+            raise DataError(
+                f"the recording of {name}: {known} of {len(video.triplets)} triplets have poses or speeds, so metres can't be learnt; "
+                "give a recording with odometry, or train without scale: loss.velocity=0"
+            )
