@@ -138,7 +138,7 @@ def make_wood(rng: np.random.Generator, length: float, height: float = 14.0) -> 
     """The edge of a wood along x, seen from -y: rows of crowns over undergrowth before closed darkness; about 2 quads a metre."""
     builder, leaf = MeshBuilder(SemanticClass.VEGETATION), _colour(rng, _GREENS if rng.random() < 0.75 else _DARK)
     half = length / 2
-    back = [[(-half, 5.0, -2.0), (half, 5.0, -2.0), (half, 5.0, height * 0.5), (-half, 5.0, height * 0.5)]]
+    back = [[(-half, 5.0, -2.0), (half, 5.0, -2.0), (half, 5.0, height * 0.36), (-half, 5.0, height * 0.36)]]
     builder.quads(back, Material.LEAVES, leaf * 0.32, float(rng.random()))
     rows = ((0.0, 0.10, 0.14, 0.9), (1.5, 0.34, 0.21, 0.8), (3.0, 0.58, 0.24, 1.0), (4.5, 0.80, 0.21, 1.15))
     for y, level, size, light in rows:
@@ -146,7 +146,7 @@ def make_wood(rng: np.random.Generator, length: float, height: float = 14.0) -> 
         count = max(2, round(length / step))
         x = (np.arange(count) + 0.5 + rng.uniform(-0.4, 0.4, count)) * length / count - half
         middle = np.stack([x, y + rng.uniform(-0.8, 0.8, count), height * (level + rng.uniform(-0.08, 0.08, count))], axis=-1)
-        outward = np.stack([rng.normal(0, 0.4, count), np.full(count, -1.0), rng.uniform(0.1, 0.6, count)], axis=-1)
+        outward = _across_the_view(rng, count)
         shade = light * rng.uniform(0.65, 1.25, (count, 1)) * (1 + rng.normal(0, 0.08, (count, 3)))
         _cards(builder, rng, middle, _unit(outward), height * size * rng.uniform(0.8, 1.25, count), leaf * shade, tilt=0.25)
     for _ in range(max(1, round(length / 7))):
@@ -162,7 +162,7 @@ def make_tree_line(rng: np.random.Generator, length: float, height: float = 11.0
     x = (np.arange(count) + 0.5 + rng.uniform(-0.45, 0.45, count)) * length / count - length / 2
     size = height * rng.uniform(0.25, 0.45, count)
     middle = np.stack([x, rng.uniform(-2.0, 2.0, count), size * rng.uniform(0.75, 1.1, count)], axis=-1)
-    outward = np.broadcast_to((0.0, -1.0, 0.25), (count, 3))
+    outward = _across_the_view(rng, count)
     _cards(builder, rng, middle, _unit(outward), size, leaf * rng.uniform(0.6, 1.2, (count, 1)), tilt=0.1)
     return builder.build()
 
@@ -371,6 +371,11 @@ def _cards(
     normals = np.repeat((facing if lighting is None else lighting)[:, None], 4, axis=1)
     seeds = np.maximum(np.rint(half / _CLUMP), 2) + rng.uniform(0.02, 0.98, count)
     builder.quads(corners, material, colours, seeds, uv=uv, normals=normals)
+
+
+def _across_the_view(rng: np.random.Generator, count: int) -> Array:
+    """Directions (N, 3) towards -y, but some far to either side: else a row would be slivers to those who come along it."""
+    return np.stack([rng.normal(0, 1.0, count), np.full(count, -1.0), rng.uniform(0.1, 0.5, count)], axis=-1)
 
 
 def _unit(vectors: Array) -> Array:

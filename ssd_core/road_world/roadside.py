@@ -15,7 +15,6 @@ from ssd_core.road_world.people import make_person
 from ssd_core.road_world.structures import (
     WIRE_HEIGHT,
     WIRE_OFFSETS,
-    add_wire,
     make_billboard,
     make_cone,
     make_digger,
@@ -40,7 +39,10 @@ def dress_pavement(block: BlockBuilder, side: int, use: LandUse) -> None:
         if block.is_free(s, 2.0, side):
             block.beside(furniture.make_lamp(lamp, district.lamp_height, arm), s, side, kerb + 0.55)
     if rng.random() < 0.5:
-        block.beside(furniture.make_sign(rng), block.free_place(2.0, side), side, kerb + 0.6, is_detail=True)
+        block.beside(furniture.make_sign(rng), block.free_place(2.0, side), side, kerb + 0.9, is_detail=True)
+    if rng.random() < 0.1:
+        maker, distance = (furniture.make_street_name, kerb + 0.9) if use == "town" else (furniture.make_direction_sign, line + 1.8)
+        block.beside(block.shared(maker, 3), block.free_place(3.0, side), side, distance)
     if rng.random() < 0.08 and line - kerb > 1.0:
         block.beside(block.shared(make_billboard, 4), block.free_place(4.0, side), side, line + 3.5)
     if line - kerb > 1.4 and road.kind not in ("motorway", "country"):
@@ -167,7 +169,7 @@ def _hang_wires(block: BlockBuilder) -> None:
     for offset in WIRE_OFFSETS:
         ends = [road.point(s, t + offset, WIRE_HEIGHT) - block.origin for s in (here, there)]
         # The banks at the next block's pole are unknown here, and small beside the road.
-        add_wire(block.builder, ends[0], ends[1], 0.7)
+        furniture.add_wire(block.builder, ends[0], ends[1], 0.7)
 
 
 def _raise_gantry(block: BlockBuilder) -> None:

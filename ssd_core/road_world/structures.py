@@ -10,8 +10,9 @@ import itertools
 
 import numpy as np
 
+from ssd_core.road_world.furniture import DIRECTIONS, POSTER, add_sign_plate
 from ssd_core.road_world.materials import Material
-from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, pick
+from ssd_core.road_world.meshes import Mesh, MeshBuilder, pick
 from ssd_core.road_world.semantics import SemanticClass
 
 _STEEL, _WOOD = (0.30, 0.31, 0.32), (0.12, 0.085, 0.06)
@@ -36,20 +37,9 @@ def make_gantry(rng: np.random.Generator, right: float, left: float, board_ts: t
     colour = pick(rng, _BOARDS)
     for y in board_ts:
         wide, high = rng.uniform(2.2, 3.6), rng.uniform(1.4, 2.6)
-        face = [
-            (-0.2, y + wide / 2, clear - 0.2),
-            (-0.2, y - wide / 2, clear - 0.2),
-            (-0.2, y - wide / 2, clear - 0.2 + high),
-            (-0.2, y + wide / 2, clear - 0.2 + high),
-        ]
-        boards.quads([face], Material.SIGN, colour)
         boards.box((-0.12, y, clear - 0.2), (0.1, wide, high), Material.METAL, tint * 0.8)
-        # Lines of lettering and a frame, so that it reads as a sign from afar.
-        for row in range(int(rng.integers(2, 4))):
-            z = clear - 0.2 + high * (0.22 + 0.26 * row)
-            half = wide * rng.uniform(0.18, 0.4)
-            text = [(-0.22, y + half, z), (-0.22, y - half, z), (-0.22, y - half, z + 0.24), (-0.22, y + half, z + 0.24)]
-            boards.quads([text], Material.SIGN, (0.62, 0.62, 0.6))
+        place = (-0.2, float(y), float(clear - 0.2))
+        add_sign_plate(boards, place, float(wide), float(high), DIRECTIONS, float(rng.random()), colour, yaw=-np.pi / 2)
     builder.add(boards.build(), np.eye(4))
     return builder.build()
 
@@ -116,18 +106,8 @@ def make_billboard(rng: np.random.Generator) -> Mesh:
     for y in (-wide * 0.35, wide * 0.35):
         builder.box((0.1, y, -0.3), (0.14, 0.14, foot + high), Material.METAL, _STEEL)
     builder.box((0, 0, foot), (0.1, wide, high), Material.METAL, (0.3, 0.3, 0.3))
-    face = [
-        (-0.06, wide / 2 - 0.08, foot + 0.08),
-        (-0.06, 0.08 - wide / 2, foot + 0.08),
-        (-0.06, 0.08 - wide / 2, foot + high - 0.08),
-        (-0.06, wide / 2 - 0.08, foot + high - 0.08),
-    ]
-    builder.quads(
-        [face],
-        Material.SIGNBOARD,
-        pick(rng, [(0.6, 0.55, 0.45), (0.1, 0.25, 0.45), (0.6, 0.15, 0.08), (0.2, 0.4, 0.15), (0.5, 0.5, 0.5)]),
-        float(rng.random()),
-    )
+    place = (-0.06, 0.0, float(foot + 0.08))
+    add_sign_plate(builder, place, float(wide - 0.16), float(high - 0.16), POSTER, float(rng.random()), yaw=-np.pi / 2)
     return builder.build()
 
 
@@ -146,19 +126,6 @@ def make_wire_pole(rng: np.random.Generator) -> Mesh:
 
 WIRE_HEIGHT = 8.6
 WIRE_OFFSETS = (-0.85, 0.0, 0.85)
-
-
-def add_wire(builder: MeshBuilder, start: Array, end: Array, sag: float, radius: float = 0.025) -> None:
-    """A hanging wire between two points: three-sided, in five pieces."""
-    share = np.linspace(0, 1, 6)
-    line = start + (end - start) * share[:, None]
-    line[:, 2] -= sag * 4 * share * (1 - share)
-    along = (end - start) / np.linalg.norm(end - start)
-    across = np.array([-along[1], along[0], 0.0])
-    ring = [across * radius * np.cos(angle) + np.array([0, 0, radius * np.sin(angle)]) for angle in (0.5, 2.6, 4.7)]
-    lines = np.stack([line + offset for offset in (*ring, ring[0])], axis=1)
-    corners = np.stack([lines[:-1, :-1], lines[1:, :-1], lines[1:, 1:], lines[:-1, 1:]], axis=2).reshape(-1, 4, 3)
-    builder.quads(corners, Material.MATT, (0.02, 0.02, 0.02))
 
 
 def make_cone(rng: np.random.Generator) -> Mesh:
