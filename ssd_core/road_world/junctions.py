@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Side streets: long enough to look along them, with houses or trees, traffic lights and waiting vehicles."""
+"""Side streets: long enough to look along them, with houses or trees, and traffic lights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from ssd_core.road_world.ground import Ground, SideStreet
 from ssd_core.road_world.meshes import Mesh
 
 _PAVEMENT = 2.2
-_LARGEST_OUT = 2
 
 
 def build_side_streets(block: BlockBuilder, uses: dict[int, LandUse], ground: Ground) -> None:
@@ -32,7 +31,7 @@ def _put(block: BlockBuilder, mesh: Mesh, street: SideStreet, s: float, t: float
 
 
 def _line_with(block: BlockBuilder, street: SideStreet, use: LandUse) -> None:
-    rng, line = block.rng, street.half_width + _PAVEMENT + 0.2
+    line = street.half_width + _PAVEMENT + 0.2
     for hand in (-1, 1):
         # The main street's own houses stand before this.
         s, facing = 15.0, 0.0 if hand > 0 else np.pi
@@ -48,12 +47,6 @@ def _line_with(block: BlockBuilder, street: SideStreet, use: LandUse) -> None:
                 width = 20.0
                 _put(block, block.shared(plants.make_tree_line, 4, 20, 10.0), street, s + width / 2, hand * (line + 4.0), facing)
             s += width
-    if rng.random() < 0.6:
-        away = rng.choice([-1, 1])
-        # On the right-hand lane of its own way; far enough from the main road's kerb.
-        pose = street.pose(rng.uniform(8.0, 30.0), -away * min(1.7, street.half_width / 2), 0.0, 0.0 if away > 0 else np.pi)
-        pose[:3, 3] -= block.origin
-        block.detail.add(block.vehicle(0.2).mesh, pose)
 
 
 def _close_off(block: BlockBuilder, street: SideStreet) -> None:

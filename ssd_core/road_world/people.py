@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.materials import Material
-from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, pick
+from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, Part, pick
 from ssd_core.road_world.semantics import SemanticClass
 
 COATS = [
@@ -67,6 +68,18 @@ def make_person(rng: np.random.Generator) -> Person:
         _pram(body, rng)
     body.footprint(0.2, 0.22)
     return Person(body.build(coarse.build()), _leg(scale, girth, hip, trousers), hip, 0.09 * scale)
+
+
+def figure_parts(person: Person, pose: Matrix, swing: float, instance: int = 0) -> list[Part]:
+    """Body and legs of somebody standing at `pose`, the legs swung apart by `swing` radians each."""
+    parts = [Part(person.body, pose, instance)]
+    for side in (-1, 1):
+        hip = np.eye(4)
+        angle = side * swing
+        hip[0, 0], hip[0, 2], hip[2, 0], hip[2, 2] = np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)
+        hip[:3, 3] = 0.0, side * person.hip_offset, person.hip_height
+        parts.append(Part(person.leg, pose @ hip, instance))
+    return parts
 
 
 def draw_skin(rng: np.random.Generator) -> Array:

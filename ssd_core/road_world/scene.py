@@ -10,6 +10,7 @@ import functools
 import numpy as np
 
 from ssd_core.geometry.pose import Matrix
+from ssd_core.road_world.crossings import Crosser, Crossings
 from ssd_core.road_world.district import District, make_district, make_road
 from ssd_core.road_world.ego_body import EgoBody, make_ego_body
 from ssd_core.road_world.far_land import FarLand
@@ -68,6 +69,7 @@ class Scene:
         self._district = district
         self._still = tuple(dataclasses.replace(part, is_still=True) for part in still)
         self._blocks: dict[int, Block] = {}
+        self._known_crossers: dict[int, list[Crosser]] = {}
         self._ego_body: Mesh | None = None
 
     @classmethod
@@ -113,6 +115,8 @@ class Scene:
                     parts.append(block.detail)
                 for walker in block.walkers:
                     parts.extend(walker.parts(time))
+                for crosser in self._crossers(index):
+                    parts.extend(crosser.parts(time))
         parts.extend(self.traffic.parts(time, here))
         if self._ego_body is not None:
             parts.append(Part(self._ego_body, self.world_from_base(time)))
@@ -159,6 +163,18 @@ class Scene:
     def _far_land(self) -> FarLand:
         assert self._district is not None
         return FarLand(self._district)
+
+    @functools.cached_property
+    def _crossings(self) -> Crossings:
+        return Crossings(self.seed, self.road, self.traffic, self.ego.distance)
+
+    def _crossers(self, index: int) -> list[Crosser]:
+        if index not in self._known_crossers:
+            assert self._district is not None
+            stretch = index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH
+            liveliness = 0.25 * self._district.people_per_block
+            self._known_crossers[index] = self._crossings.of_stretch(index, *stretch, self._block(index).junction, liveliness)
+        return self._known_crossers[index]
 
     def _block(self, index: int) -> Block:
         if index not in self._blocks:

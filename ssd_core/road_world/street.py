@@ -11,7 +11,7 @@ from ssd_core.road_world import buildings
 from ssd_core.road_world.block import BLOCK_LENGTH, BlockBuilder, Walker
 from ssd_core.road_world.country import fill_fields, fill_woods
 from ssd_core.road_world.district import District, LandUse
-from ssd_core.road_world.ground import DRY, FIELD, LAWN, ROUGH, SOIL, Ground, lay_ground
+from ssd_core.road_world.ground import DRY, FIELD, LAWN, ROUGH, SOIL, Ground, Junction, lay_ground
 from ssd_core.road_world.industry import fill_car_park, fill_harbour, fill_works
 from ssd_core.road_world.junctions import build_side_streets, dress_junction
 from ssd_core.road_world.markings import Symbol
@@ -34,6 +34,7 @@ class Block:
     shell: Part
     detail: Part
     walkers: tuple[Walker, ...]
+    junction: Junction | None = None
 
 
 def build_block(district: District, index: int) -> Block:
@@ -55,7 +56,13 @@ def build_block(district: District, index: int) -> Block:
         dress_junction(block)
     pose = np.eye(4)
     pose[:3, 3] = block.origin
-    return Block(Part(block.builder.build(), pose, is_still=True), Part(block.detail.build(), pose, is_still=True), tuple(block.walkers))
+    walkers = tuple(dataclasses.replace(walker, instance=block.first_instance + 500 + n) for n, walker in enumerate(block.walkers))
+    return Block(
+        Part(block.builder.build(), pose, is_still=True),
+        Part(block.detail.build(), pose, is_still=True),
+        walkers,
+        block.junction,
+    )
 
 
 def _ground(block: BlockBuilder, uses: dict[int, LandUse]) -> Ground:

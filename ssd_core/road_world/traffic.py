@@ -8,6 +8,7 @@ import functools
 from typing import Literal, NamedTuple, get_args
 
 import numpy as np
+import numpy.typing as npt
 
 from ssd_core.road_world.meshes import Array, Part
 from ssd_core.road_world.road import Road
@@ -29,20 +30,21 @@ _MODELS = (22, 16, 5)
 
 class Flow(NamedTuple):
     """How full lanes are: bumper to bumper gaps (shortest, mean of what is added), share of large
-    vehicles, mean speed as a share of the limit, and surge (metres)."""
+    vehicles, mean speed as a share of the limit, and surge and reach (metres)."""
 
     shortest_gap: float
     mean_gap: float
     large_share: float
     mean_speed: tuple[float, float]
     surge: float
+    reach: float
 
 
 FLOWS: dict[Density, Flow] = {
-    "free": Flow(14.0, 60.0, 0.15, (0.68, 0.9), 2.0),
-    "normal": Flow(8.0, 22.0, 0.22, (0.5, 0.8), 2.5),
-    "dense": Flow(3.5, 6.0, 0.28, (0.3, 0.6), 1.2),
-    "jam": Flow(1.6, 1.8, 0.34, (0.1, 0.25), 0.5),
+    "free": Flow(14.0, 60.0, 0.15, (0.68, 0.9), 2.0, REACH_AHEAD),
+    "normal": Flow(8.0, 22.0, 0.22, (0.5, 0.8), 2.5, 220.0),
+    "dense": Flow(3.5, 6.0, 0.28, (0.3, 0.6), 1.2, 150.0),
+    "jam": Flow(1.6, 1.8, 0.34, (0.1, 0.25), 0.5, 105.0),
 }
 
 
@@ -52,7 +54,8 @@ class Driver:
 
     Metres of road = start + speed * time + the ego vehicle's distance (who follows_ego only) + surge * sin(pulse * time + phase),
     wrapped into the reach around the ego vehicle. They keep `t` to the left of the centre line, and those with a `change`
-    move over by that many metres, beginning at `change_time`, within `change_duration` seconds.
+    move over by that many metres, beginning at `change_time`, within `change_duration` seconds. Farther than `reach` from
+    the ego vehicle they aren't shown: in dense traffic others hide them.
     """
 
     vehicle: Vehicle
@@ -67,6 +70,7 @@ class Driver:
     change: float = 0.0
     change_time: float = 0.0
     change_duration: float = 4.0
+    reach: float = REACH_AHEAD
 
 
 class Traffic:
@@ -82,8 +86,13 @@ class Traffic:
         """Everybody near the ego vehicle, which is `ego_distance` metres along the road at `time` seconds."""
         if not self.drivers:
             return []
-        poses = self.poses(time, ego_distance)
-        return [Part(unit.mesh, pose, 1 + int(owner)) for unit, pose, owner in zip(self._units, poses, self.owners, strict=True)]
+        poses, near = self.poses(time, ego_distance), self._is_shown(time, ego_distance)
+        return [
+            Part(unit.mesh, pose, 1 + int(owner)) for unit, pose, owner in zip(self._units, poses, self.owners, strict=True) if near[owner]
+        ]
+
+    def _is_shown(self, time: float, ego_distance: float) -> npt.NDArray[np.bool_]:
+        return np.asarray(np.abs(self.positions(time, ego_distance)[0] - ego_distance) < self._field("reach"))
 
     def poses(self, time: float, ego_distance: float) -> Array:
         """world_from_unit (U, 4, 4) of all vehicles' stiff pieces."""
@@ -159,7 +168,18 @@ def _ring(rng: np.random.Generator, road: Road, lane_t: float, direction: int, f
             return drivers
         t = _across(rng, road, lane_t, direction, vehicle)
         # Each answers a little later than who drives in front.
-        drivers.append(Driver(vehicle, t, direction, s + vehicle.length / 2, surge=surge, pulse=pulse, phase=phase + 0.02 * direction * s))
+        drivers.append(
+            Driver(
+                vehicle,
+                t,
+                direction,
+                s + vehicle.length / 2,
+                surge=surge,
+                pulse=pulse,
+                phase=phase + 0.02 * direction * s,
+                reach=flow.reach,
+            )
+        )
         s += vehicle.length + gap
 
 
@@ -173,7 +193,7 @@ def _own_lane(rng: np.random.Generator, road: Road, flow: Flow, fleet: _Fleet) -
             vehicle = fleet.draw(rng)
             middle = s + way * vehicle.length / 2
             t = _across(rng, road, lane_t, 1, vehicle)
-            drivers.append(Driver(vehicle, t, 1, middle, surge=surge, pulse=pulse, phase=phase + 0.02 * middle))
+            drivers.append(Driver(vehicle, t, 1, middle, surge=surge, pulse=pulse, phase=phase + 0.02 * middle, reach=flow.reach))
             s += way * (vehicle.length + flow.shortest_gap + rng.exponential(flow.mean_gap) + 2 * surge)
     return drivers
 
