@@ -25,6 +25,9 @@ PREPROCESSOR_FILE = "preprocessor_config.json"
 
 _ARCHITECTURES = {"depth_anything": "DepthAnythingForDepthEstimation", "dpt": "DPTForDepthEstimation"}
 
+_CONVOLUTIONAL = "ssd_resnet_depth"
+"""`model_type` of our own convolutional network (see `ssd_core.model.convolutional`)."""
+
 
 class ModelLoadError(ValueError):
     """A model that can't be used; the message names what is wrong with which file and how to mend it."""
@@ -50,6 +53,10 @@ class Checkpoint:
         from ssd_core.model.depth_model import DepthModel
 
         config = _read_json(self.folder / CONFIG_FILE)
+        if config["model_type"] == _CONVOLUTIONAL:
+            from ssd_core.model.convolutional import ConvolutionalDepthModel, ResNetDepthNetwork
+
+            return ConvolutionalDepthModel(load_network(self.folder, ResNetDepthNetwork), self.description).eval()
         network = load_network(self.folder, _ARCHITECTURES[config["model_type"]])
         return DepthModel(network, self.description).eval()
 
@@ -77,16 +84,27 @@ def save_checkpoint(folder: Path, model: DepthModel, half: bool = False) -> None
 
     ssd.json gets the git revision of the code that saves.
     """
-    import copy
-
     description = model.description.model_copy(update={"git_revision": git_revision()})
-    network: Any = copy.deepcopy(model.network).half() if half else model.network
+    network: Any = _halved(model.network) if half else model.network
     network.config._name_or_path = ""  # older transformers would write this machine's path
     with atomic_directory(folder) as temporary, quiet_transformers():
         network.save_pretrained(temporary, max_shard_size="100GB")
         atomic_write_text(temporary / DESCRIPTION_FILE, description.model_dump_json(indent=2) + "\n")
         # safetensors keeps the file to its writer; the group may read results here.
         (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
+
+
+def _halved(network: Any) -> Any:
+    """A copy in float16, but for batch normalisation: variances may be smaller than float16 can tell from zero."""
+    import copy
+
+    import torch
+
+    copied = copy.deepcopy(network)
+    for module in copied.modules():
+        if not isinstance(module, torch.nn.BatchNorm2d):
+            module._apply(lambda tensor: tensor.half() if tensor.is_floating_point() else tensor, recurse=False)
+    return copied
 
 
 def find_folder(name_or_path: str | Path) -> Path:
@@ -105,20 +123,26 @@ def find_folder(name_or_path: str | Path) -> Path:
     return _download(text)
 
 
-def load_network(folder: Path, architecture: str) -> Any:
-    """A transformers model of the named class from `folder`, float32, evaluation mode.
+def load_network(folder: Path, architecture: str | type[Any], unused: str | None = None) -> Any:
+    """A transformers model of this class, or of transformers' class of this name, from `folder`, float32, evaluation mode.
 
     transformers itself leaves a tensor that the file lacks at random values with no more than a log line; here every missing,
-    extra or misshapen tensor is a ModelLoadError.
+    extra or misshapen tensor is a ModelLoadError. unused: tensors whose names start so may be there for nothing.
     """
     import torch
     import transformers
 
     _check_weights(folder)
+    found = getattr(transformers, architecture) if isinstance(architecture, str) else architecture
     try:
         with quiet_transformers():
-            network, report = getattr(transformers, architecture).from_pretrained(
-                folder, use_safetensors=True, local_files_only=True, output_loading_info=True, ignore_mismatched_sizes=True
+            network, report = found.from_pretrained(
+                folder,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                torch_dtype=torch.float32,
             )
     except Exception as error:  # transformers raises nearly any class for a bad folder
         raise ModelLoadError(f"{folder}: transformers can't build the network: {error}") from error
@@ -126,7 +150,7 @@ def load_network(folder: Path, architecture: str) -> Any:
         f"{len(names)} {what} ({', '.join(_first_names(names))})"
         for what, names in (
             ("missing", report["missing_keys"]),
-            ("unknown", report["unexpected_keys"]),
+            ("unknown", [name for name in report["unexpected_keys"] if unused is None or not name.startswith(unused)]),
             ("of a wrong shape", report["mismatched_keys"]),
             ("unreadable", report.get("error_msgs") or []),
         )
@@ -195,17 +219,18 @@ def _check_architecture(config: dict[str, Any], folder: Path) -> None:
     encoder = config.get("backbone_config") or {}
     # Fields at their default may be left out: Depth Anything's backbone is DINOv2 unless the file says otherwise.
     encoder_kind = encoder.get("model_type", "dinov2" if kind == "depth_anything" else None)
-    if kind not in _ARCHITECTURES or encoder_kind != "dinov2" or encoder.get("patch_size", PATCH_SIZE) != PATCH_SIZE:
+    is_transformer = kind in _ARCHITECTURES and encoder_kind == "dinov2" and encoder.get("patch_size", PATCH_SIZE) == PATCH_SIZE
+    if not is_transformer and kind != _CONVOLUTIONAL:
         raise ModelLoadError(
             f"{folder / CONFIG_FILE}: model_type {kind!r} with backbone {encoder_kind!r} isn't supported; Depth Anything and DPT "
-            f"models with a DINOv2 backbone and {PATCH_SIZE}-pixel patches are"
+            f"models with a DINOv2 backbone and {PATCH_SIZE}-pixel patches are, and our own {_CONVOLUTIONAL}"
         )
     if (folder / WEIGHTS_FILE).exists():
         return
-    if (folder / "pytorch_model.bin").exists():
+    if is_transformer and (folder / "pytorch_model.bin").exists():
         raise ModelLoadError(
             f"{folder}: has pickled weights (pytorch_model.bin) only, which are never loaded since they can run code; convert them with "
-            f"transformers.{_ARCHITECTURES[kind]}.from_pretrained(...).save_pretrained(...) if you trust them"
+            f"transformers.{_ARCHITECTURES[str(kind)]}.from_pretrained(...).save_pretrained(...) if you trust them"
         )
     raise ModelLoadError(f"{folder}: has no {WEIGHTS_FILE}; copy or download it again")
 

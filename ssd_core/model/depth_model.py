@@ -62,12 +62,12 @@ class DepthModel(nn.Module):
                 if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
                     module.reset_parameters()
             if description.parametrisation == "sigmoid_disparity":
-                nn.init.constant_(network.head.conv3.bias, _first_logit(description))
+                nn.init.constant_(network.head.conv3.bias, first_logit(description))
         return cls(network.eval(), description)
 
     @property
     def encoder(self) -> Any:
-        """The DINOv2 backbone (a transformers Dinov2Backbone), for parameter groups and freezing."""
+        """The backbone (a transformers Dinov2Backbone), for parameter groups and freezing."""
         return self.network.backbone
 
     def forward(self, images: Tensor) -> Tensor:
@@ -77,11 +77,11 @@ class DepthModel(nn.Module):
     def predict(self, images: Tensor) -> DepthPrediction:
         """Depth and the patch tokens it was made from, in one pass. images: as in `forward`."""
         features = self._encode(images)
-        return DepthPrediction(self._decode(features, images.shape[-2], images.shape[-1]), features[-1][:, 1:])
+        return DepthPrediction(self._decode(features, images.shape[-2], images.shape[-1]), self._tokens(features))
 
     def patch_tokens(self, images: Tensor) -> Tensor:
         """[B, H/14 * W/14, C] tokens of the last tapped block (after the final layer norm where the checkpoint applies it)."""
-        return self._encode(images)[-1][:, 1:]
+        return self._tokens(self._encode(images))
 
     def _encode(self, images: Tensor) -> tuple[Tensor, ...]:
         height, width = images.shape[-2:]
@@ -90,6 +90,9 @@ class DepthModel(nn.Module):
         pixels = (images - self.mean) / self.std
         features: tuple[Tensor, ...] = self.network.backbone(pixels).feature_maps
         return features
+
+    def _tokens(self, features: tuple[Tensor, ...]) -> Tensor:
+        return features[-1][:, 1:]
 
     def _decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
         rows, columns = height // PATCH_SIZE, width // PATCH_SIZE
@@ -141,7 +144,8 @@ def network_config(size: EncoderSize | NetworkSize, description: ModelDescriptio
     )
 
 
-def _first_logit(description: ModelDescription) -> float:
+def first_logit(description: ModelDescription) -> float:
+    """What goes into the sigmoid for about FIRST_DEPTH metres."""
     near, far = 1 / description.min_depth, 1 / description.max_depth
     first = min(max(FIRST_DEPTH, 1.1 * description.min_depth), 0.9 * description.max_depth)
     share = (1 / first - far) / (near - far)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretrained DINOv2 encoders: from the Hub or a folder, or converted from the `.pth` files that Meta publishes."""
+"""Pretrained encoders: DINOv2 and ResNet from the Hub or a folder, DINOv2 also converted from the `.pth` files that Meta publishes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
 from ssd_core.model.config import PATCH_SIZE
+from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.storage.atomic_write import atomic_directory
 
@@ -29,6 +30,10 @@ _TOP_LEVEL = {
     "norm.weight": "layernorm.weight",
     "norm.bias": "layernorm.bias",
 }
+_DINOV2_FIELDS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size")
+_RESNET_FIELDS = ("embedding_size", "hidden_sizes", "depths", "layer_type", "downsample_in_first_stage")
+"""What must be the same, read from config.json."""
+
 _IN_BLOCK = {
     "norm1": "norm1",
     "norm2": "norm2",
@@ -41,15 +46,22 @@ _IN_BLOCK = {
 
 
 def load_encoder(model: DepthModel, name_or_path: str | Path) -> None:
-    """Give `model` a pretrained encoder: a DINOv2 folder or Hub id (`facebook/dinov2-small`), strictly.
+    """Give `model` a pretrained encoder, strictly: a folder or Hub id of a DINOv2 (`facebook/dinov2-small`), or of a ResNet
+    (`microsoft/resnet-18`, without its classifier) for a convolutional model.
 
     Raises ModelLoadError if it can't be read or is of another size.
     """
     folder = find_folder(name_or_path)
+    if isinstance(model, ConvolutionalDepthModel):
+        _load(model, folder, load_network(folder, "ResNetBackbone", unused="classifier."), _RESNET_FIELDS)
+        return
     if not (folder / CONFIG_FILE).exists():
         raise ModelLoadError(f"{folder}: has no {CONFIG_FILE}; convert Meta's .pth file with convert_dinov2 first")
-    encoder = load_network(folder, "Dinov2Backbone")
-    for field in ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size"):
+    _load(model, folder, load_network(folder, "Dinov2Backbone"), _DINOV2_FIELDS)
+
+
+def _load(model: DepthModel, folder: Path, encoder: Any, fields: tuple[str, ...]) -> None:
+    for field in fields:
         found, wanted = getattr(encoder.config, field), getattr(model.encoder.config, field)
         if found != wanted:
             raise ModelLoadError(f"{folder}: its {field} is {found}, the model's is {wanted}; choose an encoder of the model's size")

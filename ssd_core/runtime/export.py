@@ -25,7 +25,8 @@ class FixedSizeNetwork(nn.Module):
         super().__init__()
         check_input_size(input_size)
         self.model = copy.deepcopy(model).eval().requires_grad_(False)
-        _fix_position_table(self.model.encoder.embeddings, input_size)
+        if hasattr(self.model.encoder, "embeddings"):
+            _fix_position_table(self.model.encoder.embeddings, input_size)
         self.model.network.to(dtype)
         self.dtype = dtype
         if dtype != torch.float32:

@@ -26,6 +26,7 @@ _GRAPH_SOURCES = (
     __name__,
     "ssd_core.runtime.export",
     "ssd_core.model.depth_model",
+    "ssd_core.model.convolutional",
     "ssd_core.model.checkpoint",
     "ssd_core.model.config",
 )

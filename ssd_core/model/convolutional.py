@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A convolutional depth network, ResNet-18 encoder and U-Net decoder: the paper's baseline, and small enough to learn on a CPU."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import torch
+import transformers
+from torch import Tensor, nn
+
+from ssd_core.model.config import ModelDescription
+from ssd_core.model.depth_model import DepthModel, depth_from_output, first_logit
+
+ConvolutionalSize = Literal["half", "full"]
+
+ENCODER_WIDTHS: dict[ConvolutionalSize, tuple[int, int, int, int]] = {"half": (32, 64, 128, 256), "full": (64, 128, 256, 512)}
+"""Channels of the four stages; full is ResNet-18, for which there are ImageNet weights (`microsoft/resnet-18`)."""
+
+_BLOCKS = (2, 2, 2, 2)
+_FIRST_WEIGHT = 0.01
+"""Deviation of the last layer's weights at the start: a picture of nearly one depth, from which training is quick to leave."""
+
+
+class ResNetDepthConfig(transformers.PretrainedConfig):  # type: ignore[no-untyped-call]
+    """`config.json` of `ResNetDepthNetwork`: the encoder's configuration and the decoder's channels, deepest first."""
+
+    model_type = "ssd_resnet_depth"
+
+    def __init__(self, backbone_config: Any = None, decoder_widths: Any = (128, 64, 32, 16), **arguments: Any) -> None:
+        resnet: Any = transformers.ResNetConfig
+        values = backbone_config.to_dict() if isinstance(backbone_config, transformers.PretrainedConfig) else dict(backbone_config or {})
+        self.backbone_config = resnet(**values)
+        self.decoder_widths = list(decoder_widths)
+        super().__init__(**arguments)
+
+
+class ResNetDepthNetwork(transformers.PreTrainedModel):  # type: ignore[no-untyped-call]
+    """Normalised images [B, 3, H, W] of any even size to sigmoid outputs [B, 1, H, W].
+
+    The decoder doubles the deepest features four times, each time joined with the encoder's of that size, and ends at half the
+    input's size; the last step is bilinear. Where a side isn't divisible, the doubled features are cut at right and bottom, since
+    cell i of a convolution of stride 2 lies at twice its place.
+    """
+
+    config_class = ResNetDepthConfig
+    config: ResNetDepthConfig
+
+    def __init__(self, config: ResNetDepthConfig) -> None:
+        super().__init__(config)
+        encoder = config.backbone_config
+        self.backbone: Any = transformers.ResNetBackbone(encoder)
+        skips = [*reversed(encoder.hidden_sizes[:-1]), encoder.embedding_size]
+        deeper = [encoder.hidden_sizes[-1], *config.decoder_widths[:-1]]
+        self.decoder = nn.ModuleList(
+            _UpStep(before, skip, width) for before, skip, width in zip(deeper, skips, config.decoder_widths, strict=True)
+        )
+        self.head = nn.Conv2d(config.decoder_widths[-1], 1, kernel_size=3, padding=1)
+        self.post_init()  # type: ignore[no-untyped-call]
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.reset_parameters()
+
+    def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+        # ResNetBackbone's own stem output is behind the pooling, at 1/4.
+        features = [self.backbone.embedder.embedder(pixels)]
+        deeper = self.backbone.embedder.pooler(features[0])
+        for stage in self.backbone.encoder.stages:
+            deeper = stage(deeper)
+            features.append(deeper)
+        return tuple(features)
+
+    def decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
+        """Sigmoid outputs [B, 1, height, width] from the features of `encode`."""
+        deepest, *skips = reversed(features)
+        for step, skip in zip(self.decoder, skips, strict=True):
+            deepest = step(deepest, skip)
+        logits = nn.functional.interpolate(self.head(deepest), (height, width), mode="bilinear", align_corners=False)
+        return logits.sigmoid()
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        """See the class."""
+        return self.decode(self.encode(pixel_values), pixel_values.shape[-2], pixel_values.shape[-1])
+
+
+class _UpStep(nn.Module):
+    """Features of a deeper stage, doubled and joined with those of the encoder."""
+
+    def __init__(self, deeper: int, skip: int, width: int) -> None:
+        super().__init__()
+        self.reduce = _Convolution(deeper, width)
+        self.join = _Convolution(width + skip, width)
+
+    def forward(self, deeper: Tensor, skip: Tensor) -> Tensor:
+        doubled = nn.functional.interpolate(self.reduce(deeper), scale_factor=2.0, mode="nearest")
+        return self.join(torch.cat([doubled[..., : skip.shape[-2], : skip.shape[-1]], skip], dim=1))  # type: ignore[no-any-return]
+
+
+class _Convolution(nn.Module):
+    def __init__(self, channels: int, width: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, width, kernel_size=3, padding=1, bias=False)
+        self.normalization = nn.BatchNorm2d(width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        return nn.functional.relu(self.normalization(self.convolution(features)), inplace=True)
+
+
+class ConvolutionalDepthModel(DepthModel):
+    """A `DepthModel` whose network is a `ResNetDepthNetwork`; its "patch tokens" are the cells of the deepest stage.
+
+    Channels last, which convolutions on a CPU are much faster in.
+    """
+
+    def __init__(self, network: Any, description: ModelDescription) -> None:
+        super().__init__(network, description)
+        self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    @classmethod
+    def create_convolutional(
+        cls, size: ConvolutionalSize | tuple[int, int, int, int], description: ModelDescription, seed: int = 0
+    ) -> ConvolutionalDepthModel:
+        """Random weights from a seed, of a named size or with these channels; starts at about FIRST_DEPTH metres.
+
+        Raises ValueError for a parametrisation other than sigmoid disparity, the only one it has.
+        """
+        if description.parametrisation != "sigmoid_disparity":
+            raise ValueError(f"parametrisation {description.parametrisation!r}: a convolutional network has sigmoid_disparity only")
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            network: Any = ResNetDepthNetwork(convolutional_config(size))
+            nn.init.normal_(network.head.weight, std=_FIRST_WEIGHT)
+            nn.init.constant_(network.head.bias, first_logit(description))
+        return cls(network.eval(), description)
+
+    def _encode(self, images: Tensor) -> tuple[Tensor, ...]:
+        if images.shape[-2] % 2 or images.shape[-1] % 2:
+            raise ValueError(f"images of {images.shape[-1]}x{images.shape[-2]}: both sides must be even")
+        pixels = ((images - self.mean) / self.std).to(self.network.dtype)
+        features: tuple[Tensor, ...] = self.network.encode(pixels)
+        return features
+
+    def _decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
+        return depth_from_output(self.network.decode(features, height, width), self.description)
+
+    def _tokens(self, features: tuple[Tensor, ...]) -> Tensor:
+        return features[-1].flatten(2).transpose(1, 2)
+
+
+def convolutional_config(size: ConvolutionalSize | tuple[int, int, int, int]) -> ResNetDepthConfig:
+    """The configuration of a named size, or of an encoder with these channels."""
+    widths = size if isinstance(size, tuple) else ENCODER_WIDTHS[size]
+    resnet: Any = transformers.ResNetConfig
+    encoder = resnet(
+        embedding_size=widths[0],
+        hidden_sizes=list(widths),
+        depths=list(_BLOCKS),
+        layer_type="basic",
+        out_features=["stem", "stage1", "stage2", "stage3", "stage4"],
+    )
+    return ResNetDepthConfig(encoder, decoder_widths=[widths[3] // 2, widths[2] // 2, widths[1] // 2, widths[0] // 2])
