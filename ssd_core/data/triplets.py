@@ -10,7 +10,8 @@ import dataclasses
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +20,7 @@ from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, FrameSource
 from ssd_core.data.transforms import ColourJitter, HorizontalFlip, Noise, Resize, Sample, Transform, apply, scale_sparse_depth
 from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.images.codec import read_image
 from ssd_core.images.resize import cover_size
 
 
@@ -86,24 +88,27 @@ def find_triplets(frames: Iterable[Frame], rule: TripletRule | None = None, look
 
 
 class Draw(NamedTuple):
-    """One triplet of one epoch, by its place in the dataset's list: what `EpochOrder` yields and `TripletDataset` takes."""
+    """One item of one epoch, by its place in the dataset's list: what `EpochOrder` yields and data sets for training take."""
 
     epoch: int
     place: int
+    batch: int = 0
+    """Number of its batch in the epoch: what a whole batch has in common, such as a size, is drawn from it."""
 
 
 class EpochOrder:
     """A sampler for torch's DataLoader: every triplet once an epoch, in an order that depends on seed and epoch alone.
 
     With `world_size` processes each takes every world_size-th draw of the same order, `rank` the first; the order is filled up from its
-    beginning so that all have equally many. Call `set_epoch` before each epoch (or set it once to resume).
+    beginning so that all have equally many. batch_size: draws of this process that share a batch. Call `set_epoch` before each epoch
+    (or set it once to resume).
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1) -> None:
+    def __init__(self, length: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1, batch_size: int = 1) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size} processes")
         self._length, self._seed, self._shuffle = length, seed, shuffle
-        self._rank, self._world_size = rank, world_size
+        self._rank, self._world_size, self._batch_size = rank, world_size, batch_size
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -120,7 +125,8 @@ class EpochOrder:
         if self._shuffle:
             np.random.default_rng([self._seed, self._epoch]).shuffle(order)
         filled = np.resize(order, len(self) * self._world_size)
-        return iter([Draw(self._epoch, int(index)) for index in filled[self._rank :: self._world_size]])
+        mine = filled[self._rank :: self._world_size]
+        return iter([Draw(self._epoch, int(index), number // self._batch_size) for number, index in enumerate(mine)])
 
 
 @dataclasses.dataclass(frozen=True)
@@ -139,12 +145,21 @@ class Augmentation:
 NO_AUGMENTATION = Augmentation(0.0, 0.0, 0.0)
 
 
+class StandIn(NamedTuple):
+    """What the depth network may be shown in a frame's place: the same view in another condition."""
+
+    condition: str
+    picture: Frame | Path
+    """A frame of the same source, or a picture file of any size."""
+
+
 class TripletDataset:
     """Triplets as dictionaries of arrays, ready for torch's default collation.
 
     open_source opens the recording; every process opens its own, so it must be picklable for workers that are spawned (a function of a
     module or functools.partial, no lambda). size, input_size: (width, height) of the photometric images and of the depth network's
-    input; None takes `size` for both. Item [Draw(epoch, place)], or [place] for epoch 0, depends on (seed, epoch,
+    input; None takes `size` for both. stand_ins: by frame id of the current frame; with probability 1 - p_original one of them
+    becomes "input". Item [Draw(epoch, place)], or [place] for epoch 0, depends on (seed, epoch,
     frame id of the current frame) and nothing else:
 
     - "images" uint8 (3, height, width, 3): previous, current, next; not augmented but for the flip
@@ -152,7 +167,7 @@ class TripletDataset:
     - "input", "original_input" uint8 (height, width, 3): the current frame at input_size, augmented and not; "input_intrinsics" (3, 3)
     - "neighbours_from_current" float32 (2, 4, 4): motion of the optical frame to previous and next, NaN where a pose is unknown
     - "depth" float32 (height, width) at `size`: lidar along the optical axis, 0 where unknown; only with_depth
-    - "frame_id", "condition": strings; "flipped": bool
+    - "frame_id", "condition": strings; "input_condition": that of "input"; "flipped": bool
 
     JPEGs are decoded at the smallest scale that covers the size they are needed in. Raises ImageDecodeError for a damaged
     picture and DataError for no triplets.
@@ -167,6 +182,8 @@ class TripletDataset:
         seed: int = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
         with_depth: bool = False,
+        stand_ins: Mapping[str, Sequence[StandIn]] | None = None,
+        p_original: float = 1.0,
     ) -> None:
         if not triplets:
             raise DataError("no triplets to learn from: every frame was static or had no neighbour (see the counts of find_triplets)")
@@ -174,6 +191,7 @@ class TripletDataset:
         self._open_source = open_source
         self._size, self._input_size = size, input_size or size
         self._seed, self._augmentation, self._with_depth = seed, augmentation, with_depth
+        self._stand_ins, self._p_original = stand_ins or {}, p_original
         self._source: FrameSource | None = None
         self._process = -1
 
@@ -183,7 +201,7 @@ class TripletDataset:
 
     def __getitem__(self, draw: Draw | int) -> dict[str, Any]:
         """The arrays of one triplet."""
-        epoch, place = draw if isinstance(draw, tuple) else (0, draw)
+        epoch, place = draw[:2] if isinstance(draw, tuple) else (0, draw)
         triplet = self.triplets[place]
         generator = np.random.default_rng([self._seed, epoch, _number(triplet.current.frame_id)])
         flip, appearance = _draw_transforms(self._augmentation, generator)
@@ -191,15 +209,18 @@ class TripletDataset:
         whole = self._load(triplet.current, _larger(triplet.current, self._size, self._input_size))
         pictures.insert(1, apply((Resize(*self._size), *flip), whole))
         original = apply((Resize(*self._input_size), *flip), whole)
+        shown = self._draw_stand_in(triplet.current, generator)
+        seen = original if shown is None else apply((Resize(*self._input_size), *flip), self._load_stand_in(triplet.current, shown))
         item = {
             "images": np.stack([picture.image for picture in pictures]),
             "intrinsics": np.stack([_intrinsics(picture) for picture in pictures]),
-            "input": apply(appearance, original).image,
+            "input": apply(appearance, seen).image,
             "original_input": original.image,
             "input_intrinsics": _intrinsics(original),
             "neighbours_from_current": np.stack([_motion(pictures[1], pictures[0]), _motion(pictures[1], pictures[2])]),
             "frame_id": triplet.current.frame_id,
             "condition": triplet.current.condition,
+            "input_condition": triplet.current.condition if shown is None else shown.condition,
             "flipped": bool(flip),
         }
         return item | {"depth": self._depth(triplet.current, flip, pictures[1])} if self._with_depth else item
@@ -213,6 +234,19 @@ class TripletDataset:
     def __getstate__(self) -> dict[str, Any]:
         """Without the open source: files don't travel to other processes."""
         return self.__dict__ | {"_source": None, "_process": -1}
+
+    def _draw_stand_in(self, frame: Frame, generator: np.random.Generator) -> StandIn | None:
+        # Drawn for every frame and last, so that runs with and without stand-ins see the same frames change in the same way.
+        chances, choices = generator.random(2), self._stand_ins.get(frame.frame_id, ())
+        if not choices or chances[0] < self._p_original:
+            return None
+        return choices[int(chances[1] * len(choices))]
+
+    def _load_stand_in(self, frame: Frame, stand_in: StandIn) -> Sample:
+        if isinstance(stand_in.picture, Frame):
+            return self._load(stand_in.picture, self._input_size)
+        image = read_image(stand_in.picture, cover_size(frame.camera.size, self._input_size) if frame.camera else None)
+        return Sample(image, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=stand_in.condition)
 
     def _load(self, frame: Frame, size: tuple[int, int]) -> Sample:
         assert frame.camera is not None

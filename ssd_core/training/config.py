@@ -3,10 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
+from ssd_core.model.config import check_input_size
 from ssd_core.storage.configuration import StrictModel
 
 
@@ -47,16 +48,36 @@ class LoopConfig(StrictModel):
 class ModelConfig(StrictModel):
     """The depth network that is trained."""
 
+    architecture: Literal["vit", "resnet"] = "vit"
+    """With `start: random`: DINOv2 with a DPT head, or a ResNet-18 with a U-Net decoder, which learns from scratch much faster."""
     start: str = "random"
     """`random`, or a checkpoint to go on from: `bundled`, a folder, a Hub id."""
     encoder: str | None = None
-    """With `start: random`: DINOv2 weights for the encoder, a Hub id (`facebook/dinov2-small`) or a folder in that format."""
-    size: Literal["ti", "s", "b", "l"] = "s"
-    """With `start: random`: ViT-Ti, S, B or L; B is the paper's."""
+    """With `start: random`: pretrained weights for the encoder, a Hub id or a folder in that format (`facebook/dinov2-small`; for
+    `architecture: resnet`, `size: full`: `microsoft/resnet-18`)."""
+    size: Literal["ti", "s", "b", "l", "half", "full"] = "s"
+    """With `start: random`: ViT-Ti, S, B or L, B is the paper's; of a ResNet-18 all its channels or half of them."""
     input_size: tuple[int, int] = (784, 518)
     """(width, height) of the network's input, multiples of 14; the paper's 784x518."""
+    other_input_sizes: tuple[tuple[int, int], ...] = ()
+    """Each batch is of `input_size` or of one of these: other aspects of about the same area, since at run time the input has the
+    camera's aspect."""
     min_depth: pydantic.PositiveFloat = 0.1
     max_depth: pydantic.PositiveFloat = 80.0
+
+    @pydantic.field_validator("input_size", "other_input_sizes")
+    @classmethod
+    def _fits_the_patches(cls, value: Any) -> Any:
+        for size in (value,) if value and isinstance(value[0], int) else value:
+            check_input_size(size)
+        return value
+
+    @pydantic.model_validator(mode="after")
+    def _has_a_size_of_its_architecture(self) -> ModelConfig:
+        sizes = ("half", "full") if self.architecture == "resnet" else ("ti", "s", "b", "l")
+        if self.start == "random" and self.size not in sizes:
+            raise ValueError(f"size {self.size!r} isn't one of architecture {self.architecture!r}; choose {', '.join(sizes)}")
+        return self
 
 
 class TrainingConfig(StrictModel):

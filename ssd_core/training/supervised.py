@@ -18,12 +18,14 @@ from ssd_core.data.frame import Frame
 from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.data.rendered import RenderPlan
 from ssd_core.data.transforms import ColourJitter, Crop, HorizontalFlip, Noise, Resize, Sample, apply
+from ssd_core.data.triplets import Draw
 from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.images.colour_map import colourise_depth
 from ssd_core.images.contact_sheet import contact_sheet
 from ssd_core.losses.supervised import log_gradient_loss, scale_invariant_log_loss, sky_loss
 from ssd_core.model.checkpoint import open_checkpoint, save_checkpoint
 from ssd_core.model.config import ModelDescription, TrainingCamera
+from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.encoder_weights import load_encoder
 from ssd_core.storage.configuration import StrictModel
@@ -40,7 +42,7 @@ class SupervisedData(StrictModel):
     validation_frames: pydantic.PositiveInt = 120
     """As many as this, evenly spaced."""
     smallest_crop: float = pydantic.Field(default=0.6, gt=0, le=1)
-    """Crops keep at least this share of either side: other fields of view, aspects and horizons."""
+    """Share of the largest crop of the network's aspect that a crop has at least: other fields of view and horizons."""
     colours: float = pydantic.Field(default=0.8, ge=0, le=1)
     """How often colours are changed."""
     noise: float = pydantic.Field(default=0.3, ge=0, le=1)
@@ -71,10 +73,11 @@ class _Item(NamedTuple):
 
 
 class SupervisedDataset(Dataset[dict[str, Any]]):
-    """Pictures with depth for a canonical camera; item (epoch, place) depends on (seed, epoch, frame id) alone.
+    """Pictures with depth for a canonical camera; item `Draw(epoch, place, batch)` depends on these, and on the seed, alone.
 
-    "image" uint8 (H, W, 3) at input_size; "depth" float32 (1, H, W) metres as the canonical camera would need it, 0 where unknown,
-    +Inf for sky; "focal_scale": what the network's depth must be multiplied by for this picture.
+    "image" uint8 (H, W, 3) at input_size or, drawn by batch, one of other_input_sizes; "depth" float32 (1, H, W) metres as the
+    canonical camera would need it, 0 where unknown, +Inf for sky; "focal_scale": what the network's depth must be multiplied by for
+    this picture.
     """
 
     def __init__(self, folders: Sequence[Path], config: SupervisedConfig, augment: bool) -> None:
@@ -87,15 +90,17 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
     def __len__(self) -> int:
         return len(self.items)
 
-    def __getitem__(self, draw: tuple[int, int]) -> dict[str, Any]:
-        epoch, place = draw
+    def __getitem__(self, draw: tuple[int, ...]) -> dict[str, Any]:
+        epoch, place, batch = Draw(*draw)
         item = self.items[place]
         sample = self._sample(item)
+        size = self._config.model.input_size
         if self._augment:
             # The place stands for the frame: the order of frames in a dataset never changes.
             generator = np.random.default_rng([self._config.loop.seed, epoch, place])
-            sample = apply(self._transforms(sample, generator), sample)
-        sample = Resize(*self._config.model.input_size)(sample)
+            size = self._size_of_batch(epoch, batch)
+            sample = apply(self._transforms(sample, size, generator), sample)
+        sample = Resize(*size)(sample)
         assert sample.camera is not None and sample.dense_depth is not None
         focal_scale = sample.camera.fx / (self._config.focal_length * sample.camera.width)
         return {
@@ -115,12 +120,17 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
             depth = sparse.to_image(image.shape[1], image.shape[0])
         return Sample(image, frame.camera, dense_depth=depth, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=frame.condition)
 
-    def _transforms(self, sample: Sample, generator: np.random.Generator) -> list[Any]:
+    def _size_of_batch(self, epoch: int, batch: int) -> tuple[int, int]:
+        sizes = (self._config.model.input_size, *self._config.model.other_input_sizes)
+        return sizes[np.random.default_rng([self._config.loop.seed, epoch, batch, 14]).integers(len(sizes))]
+
+    def _transforms(self, sample: Sample, size: tuple[int, int], generator: np.random.Generator) -> list[Any]:
         data, (width, height) = self._config.data, sample.size
-        shares = generator.uniform(data.smallest_crop, 1.0, 2)
-        # Width and height are drawn together, give or take, so that aspects stay those of real cameras after the resize.
-        crop_width = max(14, round(width * shares[0]))
-        crop_height = min(height, max(14, round(height * shares[0] * generator.uniform(0.85, 1.15))))
+        # Of the network's aspect, give or take, so that things look as wide as real cameras show them after the resize.
+        aspect = size[0] / size[1] * generator.uniform(0.87, 1.15)
+        share = generator.uniform(data.smallest_crop, 1.0)
+        crop_width = max(14, round(min(width, height * aspect) * share))
+        crop_height = min(height, max(14, round(crop_width / aspect)))
         left, top = int(generator.integers(0, width - crop_width + 1)), int(generator.integers(0, height - crop_height + 1))
         chances = generator.random(3)
         jitter, noise = ColourJitter.draw(generator, strength=0.4, hue=0.08), Noise.draw(generator)
@@ -210,12 +220,19 @@ def _make_model(config: SupervisedConfig) -> DepthModel:
         recipe=config.model_dump(mode="json"),
     )
     if config.model.start == "random":
-        model = DepthModel.create(config.model.size, description, config.loop.seed)
+        model = _random_model(config, description)
         if config.model.encoder is not None:
             load_encoder(model, config.model.encoder)
         return model
     model = open_checkpoint(bundled_folder() if config.model.start == BUNDLED else config.model.start).load_model()
-    return DepthModel(model.network, description)
+    return type(model)(model.network, description)
+
+
+def _random_model(config: SupervisedConfig, description: ModelDescription) -> DepthModel:
+    size = config.model.size
+    if size == "half" or size == "full":
+        return ConvolutionalDepthModel.create_convolutional(size, description, config.loop.seed)
+    return DepthModel.create(size, description, config.loop.seed)
 
 
 def _pixels(batch: Mapping[str, Any]) -> Tensor:

@@ -48,7 +48,7 @@ class Task(Protocol):
 
     @property
     def dataset(self) -> Dataset[Any]:
-        """Items by (epoch, place), as dictionaries."""
+        """Items by `Draw`, as dictionaries."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -105,6 +105,7 @@ class Trainer:
             loop.seed,
             rank=self.accelerator.process_index,
             world_size=self.accelerator.num_processes,
+            batch_size=loop.batch_size,
         )
         if len(self._order) < loop.batch_size * loop.accumulation:
             needed = loop.batch_size * loop.accumulation
@@ -328,10 +329,15 @@ def learning_rate_factor(step: int, loop: LoopConfig) -> float:
 
 
 class _Average:
-    """Exponential moving average of a module's trained parameters, kept in float32."""
+    """Exponential moving average of a module's trained parameters, kept in float32.
+
+    Running statistics of batch normalisation are averaged with them: those of the raw weights don't fit the averaged ones.
+    """
 
     def __init__(self, module: nn.Module, decay: float) -> None:
-        self._parameters = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        saved = module.state_dict().keys()
+        self._parameters: dict[str, Tensor] = {name: value for name, value in module.named_parameters() if value.requires_grad}
+        self._parameters |= {name: value for name, value in module.named_buffers() if name in saved and value.is_floating_point()}
         self._decay = decay
         self.values = {name: value.detach().clone() for name, value in self._parameters.items()}
         self._updates = 0

@@ -14,7 +14,7 @@ from ssd_core.data.frame_dataset import FrameDatasetWriter
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
 from ssd_core.runtime.estimator import DepthEstimator
-from ssd_core.storage.configuration import load_configuration
+from ssd_core.storage.configuration import ConfigurationError, load_configuration
 from ssd_core.storage.json_lines import read_json_lines
 from ssd_core.training.run import run_training
 from ssd_core.training.supervised import SupervisedConfig, SupervisedDataset, SupervisedTask
@@ -72,6 +72,39 @@ def test_items_depend_on_seed_epoch_and_place_alone(recipe: Path, frames: Path) 
     first, again = (SupervisedDataset([frames], config, augment=True) for _ in range(2))
     np.testing.assert_array_equal(first[1, 5]["image"], again[1, 5]["image"])
     assert (first[2, 5]["image"] != first[1, 5]["image"]).any()
+
+
+def test_a_batch_has_one_size_that_depends_on_seed_epoch_and_batch_alone(recipe: Path, frames: Path) -> None:
+    config = load_configuration(SupervisedConfig, recipe, ["model.other_input_sizes=[[84, 28], [42, 56]]"])
+    dataset = SupervisedDataset([frames], config, augment=True)
+    shapes = {(epoch, batch): [dataset[epoch, place, batch]["image"].shape for place in (1, 5)] for epoch in (0, 1) for batch in range(12)}
+    assert all(first == second for first, second in shapes.values())
+    assert {first for first, _ in shapes.values()} == {(42, 56, 3), (28, 84, 3), (56, 42, 3)}
+    assert any(shapes[0, batch] != shapes[1, batch] for batch in range(12))
+    for epoch, batch in ((0, 3), (1, 7)):
+        item = dataset[epoch, 9, batch]
+        known = item["depth"][np.isfinite(item["depth"])]
+        np.testing.assert_allclose(known * item["focal_scale"], 22.0, rtol=2e-3)
+    # Pictures to validate on are always of the main size.
+    assert SupervisedDataset([frames], config, augment=False)[0, 5, 3]["image"].shape == (42, 56, 3)
+
+
+def test_a_run_of_several_sizes_goes_on_bit_exactly(recipe: Path, tmp_path: Path) -> None:
+    overrides = ["model={architecture: resnet, size: half, input_size: [56, 42], other_input_sizes: [[84, 28], [42, 56]]}", "loop.steps=6"]
+    run_training(recipe, tmp_path / "whole", overrides, Console(quiet=True))
+    run_training(recipe, tmp_path / "cut", [*overrides, "loop.minutes=1e-9"], Console(quiet=True))
+    run_training(recipe, tmp_path / "cut", overrides, Console(quiet=True))
+    curves = [[line["loss"] for line in read_json_lines(tmp_path / name / "history.jsonl") if "loss" in line] for name in ("whole", "cut")]
+    assert len(curves[0]) == 6
+    assert curves[0] == curves[1]
+    estimator = DepthEstimator.load(tmp_path / "cut" / "last", backend="torch", precision="fp32")
+    assert estimator.needs_camera
+
+
+@pytest.mark.parametrize("change", ["model.input_size=[57, 42]", "model.other_input_sizes=[[84, 30]]", "model.architecture=resnet"])
+def test_sizes_that_cannot_be_are_refused(recipe: Path, change: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"multiples of 14|choose half, full"):
+        load_configuration(SupervisedConfig, recipe, [change])
 
 
 def test_a_run_makes_a_checkpoint_that_the_estimator_loads(recipe: Path, tmp_path: Path) -> None:

@@ -161,3 +161,29 @@ def test_learning_rate_warms_up_and_decays_to_zero() -> None:
     cosine = linear.model_copy(update={"schedule": "cosine"})
     assert learning_rate_factor(60, cosine) == pytest.approx(0.5)
     assert learning_rate_factor(85, cosine) == pytest.approx(0.5 * (1 - np.sqrt(0.5)))
+
+
+class NormalisingTask(LineTask):
+    """A module whose statistics move with the data."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.module = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1, bias=False))
+
+    def validate(self) -> dict[str, float]:
+        self.validated = self.module[0].running_mean.clone()
+        return {"score": 0.0}
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def test_statistics_are_averaged_with_the_weights_and_survive_a_stop(tmp_path: Path) -> None:
+    loop = LOOP.model_copy(update={"ema_decay": 0.9, "validate_every": 12})
+    whole, broken = NormalisingTask(), NormalisingTask()
+    run(tmp_path / "whole", loop, whole)
+    assert not torch.equal(whole.validated, whole.module[0].running_mean)
+    run(tmp_path / "broken", loop.model_copy(update={"minutes": 1e-9}), NormalisingTask())
+    run(tmp_path / "broken", loop, broken)
+    assert torch.equal(broken.validated, whole.validated)
+    assert torch.equal(broken.module[0].running_mean, whole.module[0].running_mean)
