@@ -5,4 +5,5 @@ import typer
 
 from ssd_core.command_line.train import train
 
-typer.run(train)
+if __name__ == "__main__":  # workers that load data import this file
+    typer.run(train)
