@@ -91,7 +91,9 @@ def park_at_kerb(block: BlockBuilder, side: int) -> None:
             return
         if rng.random() < district.parking_share and block.is_free(middle, 8.5, side):
             yaw = (0.0 if side < 0 or rng.random() < 0.2 else np.pi) + rng.normal(0, 0.015)
-            block.park(vehicle, middle, side * (road.half_width - 1.08 + rng.normal(0, 0.04)), yaw)
+            # Close to the kerb, or up on it where the strip is too narrow; mirrors stay out of the lane.
+            t = max(road.half_width - vehicle.half_width - rng.uniform(0.0, 0.15), road.lanes_edge + vehicle.half_width + 0.2)
+            block.park(vehicle, middle, side * t, yaw)
         s += vehicle.length + rng.uniform(0.7, 1.6)
 
 

@@ -1,0 +1,181 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kinds of road and what stands beside them: cross-sections without gaps, free lanes, grades, the same world every time."""
+
+import itertools
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from ssd_core.road_world import ground, markings
+from ssd_core.road_world.barriers import Run, make_barrier
+from ssd_core.road_world.district import KIND_SHARES, District, make_district, make_road
+from ssd_core.road_world.far_land import FarLand
+from ssd_core.road_world.markings import YELLOW, Line, Surface, Symbol, code_of
+from ssd_core.road_world.materials import Family, Material
+from ssd_core.road_world.meshes import MATERIAL_COLUMN
+from ssd_core.road_world.road import ROAD_KINDS, Road
+from ssd_core.road_world.scene import Scene
+from ssd_core.road_world.street import BLOCK_LENGTH, build_block
+
+SHADERS = Path(ground.__file__).parent / "shaders"
+
+
+def district_of(kind, seed=3) -> District:
+    rng = np.random.default_rng([seed, 1])
+    road = make_road(rng, 600.0, kind)
+    return make_district(rng, seed, road)
+
+
+def points_of(part, families=tuple(Family)):
+    """(N, 3) in the world."""
+    vertices = [part.mesh.vertices[family][:, :3] for family in families if family in part.mesh.vertices]
+    return np.concatenate([np.zeros((0, 3)), *vertices]) @ part.world_from_part[:3, :3].T + part.world_from_part[:3, 3]
+
+
+def road_coordinates(road, points, start, end):
+    """s, t of world points beside a stretch of road, by looking for the nearest point of the centre line."""
+    s = np.arange(start - 30.0, end + 30.0, 1.0)
+    line, heading = road.position(s), road.heading(s)
+    nearest = np.argmin(((points[:, None, :2] - line) ** 2).sum(-1), axis=1)
+    offset, angle = points[:, :2] - line[nearest], heading[nearest]
+    return s[nearest] + offset[:, 0] * np.cos(angle) + offset[:, 1] * np.sin(angle), -offset[:, 0] * np.sin(angle) + offset[:, 1] * np.cos(
+        angle
+    )
+
+
+@pytest.mark.parametrize("kind", ROAD_KINDS)
+def test_the_cross_section_has_neither_gaps_nor_overlaps(kind):
+    for seed in range(12):
+        road = make_road(np.random.default_rng(seed), 500.0, kind)
+        strips = [
+            *reversed(ground.roadside(road, -1, ground.SLABS, ground.LAWN)),
+            *ground.carriageway(road),
+            *ground.roadside(road, 1, ground.SLABS, ground.LAWN),
+        ]
+        strips.sort(key=lambda strip: (strip.right, strip.left))
+        assert strips[0].right == pytest.approx(-ground.LAND_EDGE) and strips[-1].left == pytest.approx(ground.LAND_EDGE)
+        for strip, following in itertools.pairwise(strips):
+            assert strip.right < strip.left
+            assert strip.left == pytest.approx(following.right), (kind, seed)
+            assert strip.high == pytest.approx(following.low) if strip.left < following.left else True
+
+
+@pytest.mark.parametrize("kind", ROAD_KINDS)
+def test_lanes_are_where_traffic_drives(kind):
+    for seed in range(12):
+        road = make_road(np.random.default_rng(seed), 500.0, kind)
+        assert 0 <= road.ego_lane < road.lanes_per_direction <= 4
+        assert road.kind == kind and road.speed_limit > 4
+        strips = {strip.lane: strip for strip in ground.carriageway(road) if strip.lane is not None}
+        assert len(strips) == 2 * road.lanes_per_direction
+        for lane in range(road.lanes_per_direction):
+            for direction in (-1, 1):
+                strip = strips[-direction * (lane + 1)]
+                assert (strip.right + strip.left) / 2 == pytest.approx(road.lane_centre(lane, direction))
+                assert strip.left - strip.right == pytest.approx(road.lane_width)
+                assert strip.style[:2] == (strip.right, strip.left)
+
+
+@pytest.mark.parametrize("kind", ROAD_KINDS)
+def test_grades_and_bends_stay_drivable(kind):
+    for seed in range(20):
+        road = make_road(np.random.default_rng(seed), 900.0, kind)
+        s = np.arange(0.0, 900.0, 2.0)
+        grade = np.diff(road.point(s)[:, 2]) / 2.0
+        assert np.abs(grade).max() <= 0.081
+        radius = 2.0 / np.maximum(np.abs(np.diff(road.heading(s))), 1e-9)
+        assert radius.min() > (150.0 if kind == "motorway" else 45.0)
+
+
+@pytest.mark.parametrize("kind", ROAD_KINDS)
+def test_nothing_stands_in_the_lanes(kind):
+    """Below a lorry's height no vertex of anything still lies over a lane."""
+    for seed, index in ((1, 1), (4, 2), (6, 3)):
+        district = district_of(kind, seed)
+        road = district.road
+        block = build_block(district, index)
+        things = np.concatenate([points_of(part, (Family.FACADE, Family.SOLID, Family.CUTOUT)) for part in (block.shell, block.detail)])
+        s, t = road_coordinates(road, things, index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH)
+        height = things[:, 2] - road.point(s, t)[:, 2]
+        in_lane = (np.abs(t) < road.lanes_edge - 0.1) & (np.abs(t) > road.median_width / 2 + 0.1)
+        assert not (in_lane & (height > 0.0) & (height < 4.0)).any(), (seed, index, things[in_lane & (height < 4.0)][:3])
+
+
+@pytest.mark.parametrize("kind", ["motorway", "suburb", "street"])
+def test_blocks_meet_without_a_gap(kind):
+    """Where one block's ground ends the next one's begins, at the same height."""
+    district = district_of(kind, 5)
+    edges = []
+    for index, end in ((1, 2 * BLOCK_LENGTH), (2, 2 * BLOCK_LENGTH)):
+        block = build_block(district, index)
+        points = points_of(block.shell, (Family.GROUND,))
+        vertices = block.shell.mesh.vertices[Family.GROUND]
+        at_edge = np.abs(vertices[:, 9] - end) < 1e-3
+        is_road = vertices[:, MATERIAL_COLUMN] == Material.ROAD
+        t = np.round(vertices[at_edge & is_road, 10], 3)
+        edges.append({float(place): point for place, point in zip(t, points[at_edge & is_road], strict=True)})
+    assert edges[0].keys() == edges[1].keys() and len(edges[0]) >= 3
+    for place, point in edges[0].items():
+        np.testing.assert_allclose(point, edges[1][place], atol=2e-3)
+
+
+def test_banks_level_out_at_side_streets_and_reach_their_height():
+    district = next(district for seed in range(50) if not (district := district_of("suburb", seed)).road.bank(1).is_flat)
+    road = district.road
+    bank = road.bank(1)
+    beyond = road.house_line + bank.start + bank.width + 1.0
+    s = np.arange(0.0, 300.0, 10.0)
+    np.testing.assert_allclose(road.bank_rise(s, np.full_like(s, beyond)), bank.height(s))
+    assert (road.bank_rise(s, np.full_like(s, road.house_line)) == 0).all()
+
+
+def test_the_same_block_every_time_and_kinds_by_share():
+    district = district_of("boulevard", 2)
+    first, second = build_block(district, 3), build_block(district, 3)
+    for family, vertices in first.shell.mesh.vertices.items():
+        np.testing.assert_array_equal(vertices, second.shell.mesh.vertices[family])
+    assert set(KIND_SHARES) == set(ROAD_KINDS) and sum(KIND_SHARES.values()) == pytest.approx(1.0)
+    drawn = {Scene.generate(seed).road.kind for seed in range(60)}
+    assert len(drawn) >= 7
+
+
+@pytest.mark.parametrize("kind", ["guard_rail", "concrete", "railing", "hedge", "wall", "noise_wall", "wire_fence", "water_filled"])
+def test_barriers_keep_to_their_line_and_have_a_coarse_version(kind):
+    road = Road()
+    run = Run(road, 10.0, 30.0, -5.0, 1, 0.14, None, road.point(20.0, -5.0))
+    mesh = make_barrier(kind, run, np.random.default_rng(1))
+    assert mesh.coarse is not None
+    fine, coarse = (np.concatenate(list(each.vertices.values()))[:, :3] for each in (mesh, mesh.coarse))
+    assert len(coarse) < len(fine)
+    assert np.abs(fine[:, 1]).max() < 0.85 and np.abs(fine[:, 0]).max() < 10.6
+    assert coarse[:, 2].max() == pytest.approx(fine[:, 2].max(), abs=0.35)
+    assert fine[:, 2].max() > 0.6
+
+
+def test_far_land_lies_below_the_strip_along_the_road():
+    district = district_of("country", 1)
+    far = FarLand(district)
+    s = np.arange(0.0, 500.0, 25.0)
+    for t in (-ground.LAND_EDGE, 0.0, ground.LAND_EDGE):
+        places = district.road.point(s, np.full_like(s, t))
+        assert (far.height(places[:, :2]) < places[:, 2] - 3.0).all()
+    assert all(part.is_still for part in far.parts(np.zeros(2)))
+    assert far.parts(np.zeros(2))[0] is far.parts(np.zeros(2))[0]
+
+
+def test_the_shader_knows_the_same_numbers():
+    source = (SHADERS / "ground.glsl").read_text()
+    numbers = {
+        name: int(value) for name, value in re.findall(r"((?:LINE|SURFACE|SYMBOL)_[A-Z_]+) = (\d+)", source) if name != "SYMBOL_LENGTH"
+    }
+    assert numbers.pop("LINE_YELLOW") == YELLOW
+    for name, value in numbers.items():
+        prefix, _, member = name.partition("_")
+        assert {"LINE": Line, "SURFACE": Surface, "SYMBOL": Symbol}[prefix][member] == value
+    assert f"SYMBOL_LENGTH = {markings.SYMBOL_LENGTH:.1f}" in source
+    assert len(Symbol) <= 16 and len(Surface) <= 8 and max(Line) < YELLOW
+    # The shader unpacks it with shifts of 4, 4 and 3 bits.
+    number = int(code_of(Line.DOUBLE + YELLOW, Line.INSET, Surface.HATCHED, Symbol.BOX))
+    assert (number & 15, number >> 4 & 15, number >> 8 & 7, number >> 11) == (12, 5, 5, 9)
