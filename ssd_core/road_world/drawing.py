@@ -90,10 +90,10 @@ class Moment:
         self._rotations = np.asarray(poses[:, :3, :3].transpose(0, 2, 1), dtype=np.float32).reshape(-1, 9)
         self._origins = poses[:, :3, 3]
 
-    def in_view(self, view: View) -> list[Piece]:
-        """What a camera sees, nearest first: what lies behind is then rejected before it is painted."""
-        seen = view.sees(self.centres, self.radii)
+    def in_view(self, view: View, reach: float = np.inf) -> list[Piece]:
+        """What a camera sees up to `reach` metres, nearest first: what lies behind is then rejected before it is painted."""
         distance = np.maximum(np.linalg.norm(self.centres - view.position, axis=1) - self.radii, 0.0)
+        seen = view.sees(self.centres, self.radii) & (distance < reach)
         coarse = self.has_coarse & (distance > COARSE_PIXEL * view.focal_length)
         large = (self.radii * view.focal_length > _LARGE * distance) & (view.pixels >= _LARGE_PICTURE)
         return self.pieces(seen, coarse, distance, large)

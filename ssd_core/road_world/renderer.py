@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import weakref
 from typing import Any, NamedTuple
@@ -16,7 +17,7 @@ from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.darkroom import Darkroom, Shot
-from ssd_core.road_world.drawing import Moment, View
+from ssd_core.road_world.drawing import Moment, Piece, View
 from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, Graphics, set_uniforms, uniform_bytes
 from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Array
@@ -28,6 +29,10 @@ from ssd_core.road_world.weather import Condition, Weather, make_weather
 _WIDEST_TANGENT = 4.0
 # Cameras this near to base_link, metres, are taken to be the ego vehicle's own.
 _VEHICLE_REACH = 15.0
+# Wet roads mirror what stands this near, metres.
+_MIRROR_REACH = 60.0
+# Lights fade out at the end of this reach around a point ahead of the camera, metres.
+_LIGHT_REACH = 60.0
 # How far cameras differ from scene to scene where none is given.
 _VARIETY = 0.5
 
@@ -150,7 +155,7 @@ class _Frame:
         target = self.targets.depth
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative)
+        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative, self.seen)
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
 
@@ -174,18 +179,21 @@ class _Frame:
         targets = self.targets
         families = tuple(Family)
         if not targets.shares_depth:
-            self._lay_depth(targets.painted, self.view.clip_from_relative, families)
-        self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, self.world_from_camera[:3, :3], families)
+            self._lay_depth(targets.painted, self.view.clip_from_relative, families, self.seen)
+        directions = self.world_from_camera[:3, :3]
+        self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, directions, families, self.seen)
         return targets.radiance
 
-    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array) -> None:
-        self.moment.draw(self.graphics, programs, clip_from_relative, self.view.position, self.seen)
+    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array, pieces: list[Piece]) -> None:
+        self.moment.draw(self.graphics, programs, clip_from_relative, self.view.position, pieces)
 
-    def _lay_depth(self, target: moderngl.Framebuffer, clip_from_relative: Array, families: tuple[Family, ...]) -> None:
+    def _lay_depth(
+        self, target: moderngl.Framebuffer, clip_from_relative: Array, families: tuple[Family, ...], pieces: list[Piece]
+    ) -> None:
         """Depth before colour: then every pixel is painted once, however many surfaces lie behind each other."""
         target.use()
         target.clear(0.0, 0.0, 0.0, 1.0, depth=1.0)
-        self._draw({family: self.graphics.shadow_program(family) for family in families}, clip_from_relative)
+        self._draw({family: self.graphics.shadow_program(family) for family in families}, clip_from_relative, pieces)
 
     def _paint(
         self,
@@ -195,6 +203,7 @@ class _Frame:
         clip_from_relative: Array,
         directions: Array,
         families: tuple[Family, ...],
+        pieces: list[Piece],
     ) -> None:
         """Paint over a depth buffer that is laid already."""
         target.use()
@@ -208,7 +217,7 @@ class _Frame:
         context = self.graphics.context
         # What is cut out was cut out when depth was laid: nothing else lies at that very depth.
         context.depth_func, target.depth_mask = "==", False
-        self.moment.paint(self.graphics, program_of, clip_from_relative, self.view.position, families, self.seen)
+        self.moment.paint(self.graphics, program_of, clip_from_relative, self.view.position, families, pieces)
         context.depth_func, target.depth_mask = "<=", True
         sky, camera = self.graphics.sky_program(features), self.camera
         ray = ((camera.width / 2) / camera.fx, (camera.height / 2) / camera.fy,
@@ -244,8 +253,11 @@ class _Frame:
         families = (Family.FACADE, Family.SOLID, Family.CUTOUT)
         dry = tuple(feature for feature in features if feature != "WET")
         clip, target = self.view.clip_from_relative @ mirror, self.targets.mirrored
-        self._lay_depth(target, clip, families)
-        self._paint(target, dry, uniforms, clip, mirror[:3, :3] @ self.world_from_camera[:3, :3], families)
+        # Rough water shows no details: half the size, and coarse things from nearby on.
+        coarsely = dataclasses.replace(self.view, focal_length=self.view.focal_length / 4, pixels=0)
+        pieces = self.moment.in_view(coarsely, _MIRROR_REACH)
+        self._lay_depth(target, clip, families, pieces)
+        self._paint(target, dry, uniforms, clip, mirror[:3, :3] @ self.world_from_camera[:3, :3], families, pieces)
         self.targets.mirror.use(2)
         uniforms["mirror_texture"] = 2
 
@@ -292,16 +304,21 @@ class _Frame:
 
     def _nearest(self, positions: Array, count: int) -> npt.NDArray[np.int64]:
         """Indices of what matters most to this view: near a point ahead of the camera."""
-        ahead = self.view.position + self.world_from_camera[:3, 2] * 22.0
-        distance = np.linalg.norm(positions - ahead[: positions.shape[1]], axis=1)
+        distance = np.linalg.norm(positions - self._ahead()[: positions.shape[1]], axis=1)
         return np.argsort(distance, kind="stable")[:count]
+
+    def _ahead(self) -> Array:
+        return self.view.position + self.world_from_camera[:3, 2] * 22.0
 
     def _lights(self) -> dict[str, Any]:
         lights = np.concatenate([part.lights for part in self.parts])
         lights = lights[self._nearest(lights[:, :3], MAX_LIGHTS)]
+        distance = np.linalg.norm(lights[:, :3] - self._ahead(), axis=1)
+        lights, distance = lights[distance < _LIGHT_REACH], distance[distance < _LIGHT_REACH]
         count = len(lights)
         padded = np.zeros((MAX_LIGHTS, lights.shape[1]))
         padded[:count] = lights
+        padded[:count, 6:9] *= np.clip(4 * (1 - distance / _LIGHT_REACH), 0, 1)[:, None]
         padded[:count, :3] -= self.view.position
         position = np.concatenate([padded[:, 0:3], padded[:, 9:10]], axis=1)
         return {"light_count": count, "light_position": position, "light_direction": padded[:, 3:6], "light_colour": padded[:, 6:9]}

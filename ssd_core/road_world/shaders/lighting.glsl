@@ -103,7 +103,11 @@ vec3 lamplight(vec3 n) {
         vec3 towards = d * inversesqrt(distance_squared);
         float cosine = dot(-towards, light_direction[i]);
         float lamp = smoothstep(0.05, 0.75, cosine) * 62.0 / (distance_squared + 10.0);
-        float beam = pow(max(cosine, 0.0), 26.0) * 42.0 / (distance_squared + 40.0);
+        float narrow = max(cosine, 0.0);
+        narrow *= narrow;
+        narrow *= narrow;
+        narrow *= narrow;
+        float beam = narrow * narrow * narrow * 42.0 / (distance_squared + 40.0);
         float facing = max(dot(n, towards), 0.0) * 0.85 + 0.15;
         // A district has lamps of one kind; how bright each is, is its own.
         vec3 shining = mix(light_colour[i] * beam, lamp_colour * (lamp * dot(light_colour[i], vec3(0.4))), light_position[i].w);
