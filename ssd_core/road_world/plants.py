@@ -135,14 +135,17 @@ def make_hedge(rng: np.random.Generator, length: float, height: float = 1.2, wid
 
 
 def make_wood(rng: np.random.Generator, length: float, height: float = 14.0) -> Mesh:
-    """The edge of a wood along x, seen from -y: rows of crowns over undergrowth before closed darkness; about 2 quads a metre."""
+    """The edge of a wood along x, seen from -y: rows of crowns over undergrowth before closed darkness.
+
+    Two to three quads a metre, half of one from afar.
+    """
     builder, leaf = MeshBuilder(SemanticClass.VEGETATION), _colour(rng, _GREENS if rng.random() < 0.75 else _DARK)
     half = length / 2
     back = [[(-half, 5.0, -2.0), (half, 5.0, -2.0), (half, 5.0, height * 0.36), (-half, 5.0, height * 0.36)]]
     builder.quads(back, Material.LEAVES, leaf * 0.32, float(rng.random()))
     rows = ((0.0, 0.10, 0.14, 0.9), (1.5, 0.34, 0.21, 0.8), (3.0, 0.58, 0.24, 1.0), (4.5, 0.80, 0.21, 1.15))
     for y, level, size, light in rows:
-        step = height * size * 0.95
+        step = height * size * 0.8
         count = max(2, round(length / step))
         x = (np.arange(count) + 0.5 + rng.uniform(-0.4, 0.4, count)) * length / count - half
         middle = np.stack([x, y + rng.uniform(-0.8, 0.8, count), height * (level + rng.uniform(-0.08, 0.08, count))], axis=-1)
@@ -152,19 +155,27 @@ def make_wood(rng: np.random.Generator, length: float, height: float = 14.0) -> 
     for _ in range(max(1, round(length / 7))):
         place, radius = float(rng.uniform(-half, half)), float(rng.uniform(0.08, 0.2))
         builder.tube((place, 0.5, -1.0), (place + rng.normal(0, 0.4), 0.8, height * 0.7), radius, Material.BARK, _BARK * 0.8, sides=4)
-    return builder.build()
+    coarse = MeshBuilder(SemanticClass.VEGETATION)
+    coarse.quads(back, Material.LEAVES, leaf * 0.32)
+    _crown_rows(coarse, rng, length, height, leaf)
+    return builder.build(coarse.build())
 
 
 def make_tree_line(rng: np.random.Generator, length: float, height: float = 11.0) -> Mesh:
-    """A far row of trees along x, seen from 60 m and more: one card a crown, about a quad for every 3 m."""
-    builder, leaf = MeshBuilder(SemanticClass.VEGETATION), _colour(rng, _GREENS)
-    count = max(2, round(length / (height * 0.32)))
-    x = (np.arange(count) + 0.5 + rng.uniform(-0.45, 0.45, count)) * length / count - length / 2
-    size = height * rng.uniform(0.25, 0.45, count)
-    middle = np.stack([x, rng.uniform(-2.0, 2.0, count), size * rng.uniform(0.75, 1.1, count)], axis=-1)
-    outward = _across_the_view(rng, count)
-    _cards(builder, rng, middle, _unit(outward), size, leaf * rng.uniform(0.6, 1.2, (count, 1)), tilt=0.1)
+    """A row of trees along x, to be seen from 30 m and more: two rows of crowns, one card each, about a quad for every 2 m."""
+    builder = MeshBuilder(SemanticClass.VEGETATION)
+    _crown_rows(builder, rng, length, height, _colour(rng, _GREENS))
     return builder.build()
+
+
+def _crown_rows(builder: MeshBuilder, rng: np.random.Generator, length: float, height: float, leaf: Array) -> None:
+    count = max(2, round(length / (height * 0.36)))
+    for level, share, light in ((0.3, 0.31, 0.75), (0.68, 0.28, 1.05)):
+        x = (np.arange(count) + 0.5 + rng.uniform(-0.45, 0.45, count)) * length / count - length / 2
+        z = height * (level + rng.uniform(-0.1, 0.1, count))
+        middle = np.stack([x, rng.uniform(-1.5, 1.5, count), z], axis=-1)
+        shades = leaf * light * rng.uniform(0.7, 1.25, (count, 1))
+        _cards(builder, rng, middle, _unit(_across_the_view(rng, count)), height * share * rng.uniform(0.75, 1.2, count), shades, tilt=0.2)
 
 
 def make_ivy(rng: np.random.Generator, width: float, height: float) -> Mesh:

@@ -62,8 +62,10 @@ def test_young_trees_stay_narrow():
 
 def test_backgrounds_are_cheap():
     rng = np.random.default_rng(1)
-    assert quads(plants.make_wood(rng, 40.0)) <= 100
-    assert quads(plants.make_tree_line(rng, 120.0)) <= 45
+    wood = plants.make_wood(rng, 40.0)
+    assert quads(wood) <= 120
+    assert wood.coarse is not None and quads(wood.coarse) <= 25
+    assert quads(plants.make_tree_line(rng, 120.0)) <= 65
 
 
 def leaf_share(distance, half=1.5, material=Material.LEAVES, seed=10.37):
