@@ -38,6 +38,7 @@ class Walker:
     speed: float
     yaw: float
     phase: float
+    instance: int = 0
 
     def parts(self, time: float) -> list[Part]:
         """Body and legs at a time in seconds."""
@@ -45,13 +46,13 @@ class Walker:
         yaw = self.yaw if self.speed == 0 else (0.0 if self.speed > 0 else np.pi)
         pose = self.road.pose(self.s + self.speed * time, self.t, self.road.kerb_height, yaw)
         swing = 0.0 if self.speed == 0 else 0.5 * np.sin(self.phase + 5.5 * time)
-        parts = [Part(person.body, pose)]
+        parts = [Part(person.body, pose, self.instance)]
         for side in (-1, 1):
             hip = np.eye(4)
             angle = side * swing
             hip[0, 0], hip[0, 2], hip[2, 0], hip[2, 2] = np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)
             hip[:3, 3] = 0.0, side * person.hip_offset, person.hip_height
-            parts.append(Part(person.leg, pose @ hip))
+            parts.append(Part(person.leg, pose @ hip, self.instance))
         return parts
 
 
@@ -79,7 +80,10 @@ class BlockBuilder:
         self.middle = (self.start + self.end) / 2
         self.junction = self._draw_junction()
         self.origin = np.round(self.road.point(self.middle))
-        self.builder, self.detail = MeshBuilder(), MeshBuilder()
+        # Numbers that no other block and no driver has: parked vehicles first, walkers from half-way on.
+        self.first_instance = 100_000 + (index + 1000) * 1000
+        self.builder = MeshBuilder(first_instance=self.first_instance)
+        self.detail = MeshBuilder(first_instance=self.first_instance + 250)
         self.walkers: list[Walker] = []
 
     def _draw_junction(self) -> Junction | None:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix, invert_pose
-from ssd_core.road_world.graphics import Graphics
+from ssd_core.road_world.graphics import Graphics, set_uniforms
 from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Array, Mesh, Part, Ranges
 
@@ -135,6 +135,9 @@ class Moment:
                 if ranges:
                     placing.world_from_part.write(self._rotations[piece.part].data)
                     placing.part_origin.write(origins[piece.part].data)
+                    if "part_number" in program:
+                        part: dict[str, float] = {"part_number": piece.part + 1, "part_instance": self.parts[piece.part].instance}
+                        set_uniforms(program, part)
                     graphics.draw_mesh(piece.mesh, family, program, ranges)
 
     def paint(

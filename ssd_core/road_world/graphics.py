@@ -20,8 +20,8 @@ MAX_LIGHTS = 26
 MAX_FOOTPRINTS = 24
 MAX_DROPS = 14
 SHADOW_SIZE = 1280
-_ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material")
-_FORMAT = "3f 3f 3f 2f 2f 2x4"
+_ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material", "in_labels")
+_FORMAT = "3f 3f 3f 2f 2f 2f"
 _NOISE_SIZE = 512
 _GL_TEXTURE_2D = 0x0DE1
 _QUAD = np.array([0, 1, 2, 0, 2, 3], dtype=np.uint32)
@@ -80,6 +80,10 @@ class Graphics:
     def depth_program(self, family: Family) -> moderngl.Program:
         """The program that writes exact inverse depth."""
         return self._program("geometry.vert", ("cutout_mask.glsl", "depth.frag"), self._with_cutout(family, ()))
+
+    def truth_program(self, family: Family) -> moderngl.Program:
+        """The program that writes class, instance and part."""
+        return self._program("geometry.vert", ("cutout_mask.glsl", "truth.frag"), self._with_cutout(family, ()))
 
     def shadow_program(self, family: Family) -> moderngl.Program:
         """The program that writes only the depth buffer."""

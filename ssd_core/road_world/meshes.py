@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.materials import Family, Material, family_of
-from ssd_core.road_world.semantics import SemanticClass, class_of
+from ssd_core.road_world.semantics import COUNTABLE, SemanticClass, class_of
 
 Array = npt.NDArray[np.float64]
 Colour = tuple[float, float, float]
@@ -63,6 +63,12 @@ class Mesh:
         points = np.concatenate([block[:, :3] for block in self.vertices.values()]) if self.vertices else np.zeros((1, 3))
         low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
         return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
+
+    @functools.cached_property
+    def is_countable(self) -> bool:
+        """Whether it is a vehicle or a person."""
+        classes = [block[::4, CLASS_COLUMN] for block in self.vertices.values()]
+        return bool(classes) and bool(np.isin(np.concatenate(classes), COUNTABLE).mean() > 0.5)
 
     @property
     def chunk_count(self) -> int:
@@ -130,11 +136,12 @@ class Part:
 class MeshBuilder:
     """Collects quads, lights and footprints; `build` makes the mesh.
 
-    semantic: what all of it is; None takes each material's usual class.
+    semantic: what all of it is; None takes each material's usual class. first_instance: vehicles and people that are added
+    without a number get numbers from here on.
     """
 
-    def __init__(self, semantic: SemanticClass | None = None) -> None:
-        self._semantic = semantic
+    def __init__(self, semantic: SemanticClass | None = None, first_instance: int = 0) -> None:
+        self._semantic, self._next_instance = semantic, first_instance
         self._blocks: dict[Family, list[_Quads]] = {}
         self._coarse_blocks: dict[Family, list[_Quads]] = {}
         self._has_coarse = False
@@ -265,6 +272,9 @@ class MeshBuilder:
 
     def add(self, mesh: Mesh, pose: Matrix, instance: int = 0) -> None:
         """Add a whole mesh moved by `pose`, this mesh from that mesh; instance: its number if it is a vehicle or a person."""
+        if instance == 0 and self._next_instance and mesh.is_countable:
+            instance = self._next_instance
+            self._next_instance += 1
         # Fine and coarse must change over as one: then both belong where the mesh stands, else each quad where it lies.
         anchor = None if mesh.coarse is None else pose[:2, 3]
         for family, vertices in mesh.vertices.items():

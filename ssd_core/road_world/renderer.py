@@ -23,6 +23,7 @@ from ssd_core.road_world.materials import Family, Material
 from ssd_core.road_world.meshes import Array
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.shadows import ShadowCache
+from ssd_core.road_world.truth import UNSEEN, RenderedFlow, RenderedTruth, flow_to, moved_points, part_motions
 from ssd_core.road_world.weather import Condition, Weather, make_weather
 
 # A distorted lens is rendered as a wider pinhole first; beyond this tangent a pinhole is no longer practical.
@@ -105,6 +106,31 @@ class Renderer:
         """(H, W, 4) of the undistorted view: 1 / Z at the pixel centre (0 for sky), its exact slope along u and v, and brightness."""
         return self._frame(scene, world_from_camera, time).inverse_depth()
 
+    def render_truth(self, scene: Scene, world_from_camera: Matrix, time: float) -> RenderedTruth:
+        """Depth, classes and instances, of exactly the surfaces that `render` shows."""
+        frame = self._frame(scene, world_from_camera, time)
+        depth = self._depth(frame.inverse_depth())
+        semantic, instance, _ = self._labels(frame)
+        return RenderedTruth(depth, np.asarray(semantic, dtype=np.uint8), np.asarray(instance, dtype=np.int32))
+
+    def render_flow(self, scene: Scene, world_from_camera: Matrix, time: float, later_pose: Matrix, later_time: float) -> RenderedFlow:
+        """Where the points seen at `time` are in the picture from later_pose at later_time (which may also lie before)."""
+        later = self._frame(scene, later_pose, later_time)
+        later_layers = later.inverse_depth()
+        frame = self._frame(scene, world_from_camera, time)
+        depth = self._depth(frame.inverse_depth()).astype(np.float64)
+        _, _, part = self._labels(frame)
+        motions = part_motions(frame.parts, later.parts)
+        moved = moved_points(depth, part, self.camera, world_from_camera, later_pose, motions)
+        return flow_to(moved, self.camera, self._pinhole, later_layers)
+
+    def _labels(self, frame: _Frame) -> npt.NDArray[np.int64]:
+        """(3, H, W): class, instance, and part from 0 on (-1 for sky), of the pixels whose depth _depth gives."""
+        layers = frame.labels().astype(np.int64) - (0, 0, 1)
+        if self._lens:
+            layers = self._lens.nearest(layers, (UNSEEN, 0, -1))
+        return layers.transpose(2, 0, 1)
+
     def _frame(self, scene: Scene, world_from_camera: Matrix, time: float) -> _Frame:
         return _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera, time)
 
@@ -158,6 +184,15 @@ class _Frame:
         self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative, self.seen)
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
+
+    def labels(self) -> npt.NDArray[np.float32]:
+        """(H, W, 3): class, instance, number of the part from 1 on; 0 for sky."""
+        target = self.targets.depth
+        target.use()
+        target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
+        self._draw({family: self.graphics.truth_program(family) for family in Family}, self.view.clip_from_relative, self.seen)
+        width, height = self.targets.size
+        return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)[..., :3]
 
     def light(self, weather: Weather) -> moderngl.Texture:
         """Linear light, alpha: inverse depth. Call it after inverse_depth, whose depth buffer it may go on using."""
@@ -353,6 +388,12 @@ class _Lens:
     def bend(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         maps = self._columns.astype(np.float32), self._rows.astype(np.float32)
         return np.asarray(cv2.remap(image, *maps, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), dtype=np.uint8)
+
+    def nearest(self, layers: npt.NDArray[np.int64], unseen: tuple[int, ...]) -> npt.NDArray[np.int64]:
+        """Layers (h, w, C) of the pinhole view as the lens has them, (H, W, C), from the same pixels as `depth`."""
+        found = np.broadcast_to(np.array(unseen), (*self._seen.shape, len(unseen))).copy()
+        found[self._seen] = layers[np.rint(self._rows[self._seen]).astype(np.int64), np.rint(self._columns[self._seen]).astype(np.int64)]
+        return found
 
     def depth(self, layers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         depth = np.full(self._seen.shape, np.nan, dtype=np.float32)

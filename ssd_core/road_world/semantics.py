@@ -35,6 +35,10 @@ class SemanticClass(enum.IntEnum):
     """Whatever else stands around: bins, benches, shelters."""
 
 
+# Classes of which each one has an instance number of its own.
+COUNTABLE = (SemanticClass.CAR, SemanticClass.LARGE_VEHICLE, SemanticClass.TWO_WHEELER, SemanticClass.PERSON)
+
+
 def class_of(material: Material) -> SemanticClass:
     """The class of a surface whose mesh doesn't name one."""
     return _CLASSES.get(material, SemanticClass.OBJECT)

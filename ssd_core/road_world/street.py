@@ -56,10 +56,11 @@ def build_block(district: District, index: int) -> Block:
         dress_junction(block)
     pose = np.eye(4)
     pose[:3, 3] = block.origin
+    walkers = tuple(dataclasses.replace(walker, instance=block.first_instance + 500 + n) for n, walker in enumerate(block.walkers))
     return Block(
         Part(block.builder.build(), pose, is_still=True),
         Part(block.detail.build(), pose, is_still=True),
-        tuple(block.walkers),
+        walkers,
         block.junction,
     )
 

@@ -5,6 +5,7 @@ in vec3 in_normal;
 in vec3 in_colour;
 in vec2 in_uv;
 in vec2 in_material;
+in vec2 in_labels;
 
 uniform mat3 world_from_part;
 uniform vec3 part_origin;
@@ -17,6 +18,7 @@ out vec3 normal;
 out vec3 colour;
 out vec2 uv;
 flat out vec2 material_and_seed;
+flat out vec2 labels;
 
 void main() {
     relative = world_from_part * in_position + part_origin;
@@ -25,5 +27,6 @@ void main() {
     colour = in_colour;
     uv = in_uv;
     material_and_seed = in_material;
+    labels = in_labels;
     gl_Position = clip_from_relative * vec4(relative, 1.0);
 }
