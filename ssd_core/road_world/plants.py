@@ -141,7 +141,8 @@ def make_wood(rng: np.random.Generator, length: float, height: float = 14.0) -> 
     """
     builder, leaf = MeshBuilder(SemanticClass.VEGETATION), _colour(rng, _GREENS if rng.random() < 0.75 else _DARK)
     half = length / 2
-    back = [[(-half, 5.0, -2.0), (half, 5.0, -2.0), (half, 5.0, height * 0.36), (-half, 5.0, height * 0.36)]]
+    ends, dark = half - min(2.5, half * 0.2), height * 0.36 * min(1.0, length / 24)
+    back = [[(-ends, 5.0, -2.0), (ends, 5.0, -2.0), (ends, 5.0, dark), (-ends, 5.0, dark)]]
     builder.quads(back, Material.LEAVES, leaf * 0.32, float(rng.random()))
     rows = ((0.0, 0.10, 0.14, 0.9), (1.5, 0.34, 0.21, 0.8), (3.0, 0.58, 0.24, 1.0), (4.5, 0.80, 0.21, 1.15))
     for y, level, size, light in rows:
