@@ -60,7 +60,9 @@ def _sweep(
     along, offset = np.meshgrid(s, shape[:, 0], indexing="ij")
     points = _points(run, along, run.t + offset, np.broadcast_to(shape[:, 1], along.shape))
     up = np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(shape, axis=0), axis=1))])
-    uv = np.stack([along - run.start, np.broadcast_to(up, along.shape)], axis=-1)
+    # Leaves of a trimmed hedge are smaller than a tree's.
+    grain = 2.4 if material is Material.LEAVES else 1.0
+    uv = np.stack([along - run.start, np.broadcast_to(up, along.shape)], axis=-1) * grain
     builder.quads(_grid(points), material, colour, seed, uv=_grid(uv))
 
 
@@ -127,10 +129,15 @@ def _hedge(builder: MeshBuilder, coarse: MeshBuilder, run: Run, rng: np.random.G
     profile = ((-half, -0.3), (-half * 0.95, high * 0.9), (-half * 0.6, high), (half * 0.6, high), (half * 0.95, high * 0.9), (half, -0.3))
     _sweep(builder, run, profile, Material.LEAVES, leaf * 0.8, seed=float(rng.uniform(0.05, 0.95)))
     _sweep(coarse, run, (profile[0], profile[2], profile[3], profile[5]), Material.LEAVES, leaf * 0.8, 10.0, seed=0.5)
-    count = round((run.end - run.start) * 1.2)
+    count = round((run.end - run.start) * 3.0)
     s, out = rng.uniform(run.start, run.end, count), rng.uniform(-1.0, 1.0, count)
-    middle = _points(run, s, run.t + out * half, high * np.where(np.abs(out) > 0.6, rng.uniform(0.4, 0.9, count), 0.98))
-    size = rng.uniform(0.15, 0.3, count)[:, None]
+    middle = _points(
+        run,
+        s,
+        run.t + np.where(np.abs(out) > 0.35, np.sign(out), out) * half,
+        high * np.where(np.abs(out) > 0.35, rng.uniform(0.15, 0.95, count), 0.98),
+    )
+    size = rng.uniform(0.16, 0.34, count)[:, None]
     angle = rng.uniform(0, np.pi, count)
     along, up = np.stack([np.cos(angle), np.sin(angle), 0 * angle], axis=-1) * size, np.array([0.0, 0.0, 1.0]) * size
     corners = np.stack([middle - along - up, middle + along - up, middle + along + up, middle - along + up], axis=1)

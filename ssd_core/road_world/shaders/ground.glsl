@@ -51,10 +51,10 @@ vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh) {
     float across_seam = abs(fract(p.x / 37.0 + of_seed(3.3) + 0.004 * sin(p.y * 2.1)) - 0.5) * 37.0;
     base *= 1.0 - 0.5 * worn * band(across_seam, 0.035, width.x);
     float middle = (lane.x + lane.y) * 0.5, spread = abs(abs(p.y - middle) - 0.78);
-    base *= 1.0 + (is_fresh ? 0.10 : -0.10) * smoothstep(0.36, 0.05, spread);
+    base *= 1.0 + (is_fresh ? 0.10 : -0.07) * smoothstep(0.45, 0.0, spread);
     base *= 1.0 - 0.16 * smoothstep(0.45, 0.0, abs(p.y - middle)) * noise(vec2(p.x * 0.01, middle)).g;
     float skid = noise(vec2(p.x * 0.006, floor(middle) * 0.61 + street_seed)).r;
-    base *= 1.0 - 0.3 * worn * smoothstep(0.72, 0.80, skid) * smoothstep(0.09, 0.05, abs(spread - 0.04 * skid));
+    base *= 1.0 - 0.2 * worn * smoothstep(0.74, 0.82, skid) * smoothstep(0.09, 0.05, abs(spread - 0.04 * skid));
     float place = floor(p.x / 19.0);
     vec2 cover = vec2(p.x - (place + 0.2 + 0.6 * hash(vec2(place, floor(middle)))) * 19.0, p.y - middle - 1.2 * (hash(vec2(floor(middle), place)) - 0.5));
     float from_cover = length(cover);
