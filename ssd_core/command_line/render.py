@@ -160,11 +160,10 @@ class _Drive:
 
     def _write_sweep(self, time: float, stamp: int) -> None:
         from ssd_core.data.writers.messages import point_cloud_message
-        from ssd_core.road_world.sensors import POINT_FIELDS
 
         lidar = self.rig.lidar
         points = self.caster.cast(self.scene, self.scene.world_from_base(time) @ lidar.base_from_lidar, time, self.condition)
-        self.bag.write(f"/{lidar.name}", stamp, point_cloud_message(points, POINT_FIELDS, stamp, lidar.name))
+        self.bag.write(f"/{lidar.name}", stamp, point_cloud_message(points, lidar.point_fields, stamp, lidar.name))
 
 
 def _ticks(seconds: float, rate: float, delay: float) -> list[float]:

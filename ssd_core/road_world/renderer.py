@@ -85,6 +85,7 @@ class Renderer:
         self._graphics = graphics or shared_graphics()
         self._targets = _Targets(self._graphics.context, self._pinhole.size, supersampling)
         self._darkroom = Darkroom(self._graphics, self._pinhole.size)
+        self._last: _Frame | None = None
 
     def render(self, scene: Scene, world_from_camera: Matrix, time: float, condition: Condition) -> RenderedView:
         """Picture and depth at `time` seconds; world_from_camera is the pose of the optical frame (x right, y down, z forward)."""
@@ -132,7 +133,12 @@ class Renderer:
         return layers.transpose(2, 0, 1)
 
     def _frame(self, scene: Scene, world_from_camera: Matrix, time: float) -> _Frame:
-        return _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera, time)
+        last = self._last
+        # The same view in another condition, or its truth: its depth is there already.
+        if last and last.scene is scene and last.time == time and np.array_equal(last.world_from_camera, world_from_camera):
+            return last
+        self._last = _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera.copy(), time)
+        return self._last
 
     def _depth(self, layers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         if self._lens:
@@ -176,8 +182,15 @@ class _Frame:
         self.parts = scene.parts(time)
         self.moment = Moment(self.parts)
         self.seen = self.moment.in_view(self.view)
+        self._inverse_depth: npt.NDArray[np.float32] | None = None
 
     def inverse_depth(self) -> npt.NDArray[np.float32]:
+        """See Renderer.render_inverse_depth; drawn once, unless another frame has drawn into the same targets since."""
+        if self._inverse_depth is None:
+            self._inverse_depth = self._draw_depth()
+        return self._inverse_depth
+
+    def _draw_depth(self) -> npt.NDArray[np.float32]:
         target = self.targets.depth
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)

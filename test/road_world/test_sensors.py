@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Rigs by the conventions, lidar against geometry and against the camera's depth."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,58 @@ def test_fewer_beams_keep_the_field_of_view():
     assert np.degrees(Lidar.nuscenes_top(16).elevations[0]) == pytest.approx(-30.67)
     assert len(Lidar.nuscenes_top(16).elevations) == 16
     assert isinstance(Rig.nuscenes_front().cameras[0].camera, PinholeCamera)
+
+
+def moving_scene(*faces) -> Scene:
+    builder = MeshBuilder()
+    for face in faces:
+        builder.quads([face], Material.PAVEMENT, (0.5, 0.5, 0.5))
+    return Scene.of_parts((Part(builder.build(), np.eye(4)),))
+
+
+@pytest.mark.render
+def test_each_column_of_a_turn_has_its_own_time_and_place():
+    from ssd_core.road_world.sensors import TIMED_POINT_FIELDS, LidarCaster
+
+    # A wall ahead, a wall to the left, and the ground; the vehicle drives along x.
+    wall_x, wall_y = 14.0, 6.0
+    scene = moving_scene(
+        [(wall_x, -80, -1), (wall_x, 80, -1), (wall_x, 80, 9), (wall_x, -80, 9)],
+        [(-200, wall_y, -1), (200, wall_y, -1), (200, wall_y, 9), (-200, wall_y, 9)],
+        [(-500, -500, 0), (500, -500, 0), (500, 500, 0), (-500, 500, 0)],
+    )
+    lidar = dataclasses.replace(Lidar.nuscenes_top(beams=16, columns=720), turn=0.1)
+    start = 0.5
+    base = scene.world_from_base(start)
+    points = LidarCaster(lidar).cast(scene, base @ lidar.base_from_lidar, start).astype(np.float64)
+    assert lidar.point_fields == TIMED_POINT_FIELDS and points.shape[1] == 6 and len(points) > 3000
+    azimuth = np.arctan2(points[:, 0], points[:, 1]) % (2 * np.pi)
+    np.testing.assert_allclose(points[:, 5], azimuth / (2 * np.pi) * lidar.turn, atol=lidar.turn / 720 / 2)
+    poses = {time: scene.world_from_base(start + time) @ lidar.base_from_lidar for time in np.unique(points[:, 5])}
+    world = np.concatenate([transform_points(poses[time], points[points[:, 5] == time, :3]) for time in poses])
+    travelled = np.linalg.norm(scene.world_from_base(start + lidar.turn)[:3, 3] - base[:3, 3])
+    assert travelled > 0.5
+    off = np.stack([np.abs(world[:, 0] - wall_x), np.abs(world[:, 1] - wall_y), np.abs(world[:, 2])], axis=-1).min(axis=1)
+    # Where two faces meet, a beam may be taken for its neighbour's.
+    assert (off < 2e-3).mean() > 0.995
+    frozen = transform_points(base @ lidar.base_from_lidar, points[:, :3])
+    assert np.abs(frozen[np.abs(world[:, 0] - wall_x) < 1e-3, 0] - wall_x).max() > 0.3 * travelled
+
+
+@pytest.mark.render
+def test_a_turn_without_motion_is_the_sweep_of_an_instant():
+    from ssd_core.road_world.sensors import LidarCaster
+
+    scene = moving_scene(
+        [(14, -80, -1), (14, 80, -1), (14, 80, 9), (14, -80, 9)], [(-500, -500, 0), (500, -500, 0), (500, 500, 0), (-500, 500, 0)]
+    )
+    lidar = Lidar.nuscenes_top(beams=8, columns=360)
+    pose = scene.world_from_base(0.0) @ lidar.base_from_lidar
+    instant = LidarCaster(lidar).cast(scene, pose, 0.0)
+    turned = LidarCaster(dataclasses.replace(lidar, turn=1e-9)).cast(scene, pose, 0.0)
+    beams = [np.round(np.degrees(np.arctan2(points[:, 0], points[:, 1]))) * 8 + points[:, 4] for points in (instant, turned)]
+    _, first, second = np.intersect1d(*beams, return_indices=True)
+    # At the edge of the wall a pixel more or less is hit.
+    assert len(first) > 0.995 * max(len(instant), len(turned)) > 2000
+    difference = np.linalg.norm(instant[first, :3] - turned[second, :3], axis=1)
+    assert np.median(difference) < 1e-4 and (difference < 2e-3).mean() > 0.995
