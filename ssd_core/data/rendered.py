@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import abc
+import json
 import multiprocessing
 import os
+import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -15,17 +17,17 @@ from typing import ClassVar, NamedTuple
 
 import numpy as np
 import pydantic
-from scipy.spatial.transform import Rotation
 
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame
-from ssd_core.data.frame_dataset import FrameDataset, FrameDatasetWriter, encode_depth
+from ssd_core.data.frame_dataset import DESCRIPTION_FILE, FrameDataset, FrameDatasetWriter, encode_depth
 from ssd_core.geometry.camera import PinholeCamera
-from ssd_core.geometry.pose import Matrix
 from ssd_core.images.codec import encode_jpeg
+from ssd_core.road_world import REVISION
+from ssd_core.road_world.camera_model import CameraModel
+from ssd_core.road_world.presets import Preset, Viewpoint, camera_pose, draw_viewpoint
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
-from ssd_core.road_world.sensors import BODY_FROM_OPTICAL
 from ssd_core.road_world.weather import Condition
 from ssd_core.storage.configuration import StrictModel
 
@@ -68,7 +70,16 @@ class RenderPlan(ScenePlan):
     views: pydantic.PositiveInt = 2
     """Cameras at each moment; the first looks ahead, the others anywhere."""
     conditions: tuple[Condition, ...] = ("day-clear", "night", "day-rain")
-    """Every view is rendered in each of them: same geometry, same depth."""
+    """Every view is rendered in each of them, or in `looks` of them: same geometry, same depth."""
+    looks: pydantic.PositiveInt | None = None
+    """Conditions a view, drawn by weight; None: all. Many scenes in few looks teach more than few in many."""
+    weights: tuple[pydantic.PositiveFloat, ...] = ()
+    """How often each of `conditions` is drawn in relation to the others; empty: equally often."""
+    presets: tuple[Preset, ...] = ()
+    """Kinds of cameras, one drawn a view; twice in the list is twice as often. Sizes are of about width x height pixels and each kind's
+    aspect, and the ranges below don't count. Empty: cameras from the ranges."""
+    camera_variety: float | None = pydantic.Field(default=None, ge=0, le=1)
+    """How different sensors and their processing are, drawn a view; 1 is what one meets among recordings. None: mild, one a scene."""
     width: pydantic.PositiveInt = 448
     height: pydantic.PositiveInt = 252
     field_of_view: Range = (45.0, 95.0)
@@ -79,6 +90,14 @@ class RenderPlan(ScenePlan):
     """Degrees, up is positive."""
     roll: Range = (-1.5, 1.5)
     jpeg_quality: pydantic.PositiveInt = 92
+
+    @pydantic.model_validator(mode="after")
+    def _has_enough_conditions(self) -> RenderPlan:
+        if self.looks is not None and self.looks > len(self.conditions):
+            raise ValueError(f"looks: {self.looks} of {len(self.conditions)} conditions can't be drawn")
+        if self.weights and len(self.weights) != len(self.conditions):
+            raise ValueError(f"weights: one for each of {len(self.conditions)} conditions is needed, not {len(self.weights)}")
+        return self
 
     def frame_ids(self, seed: int) -> list[str]:
         """See ScenePlan."""
@@ -97,19 +116,16 @@ class RenderPlan(ScenePlan):
                     yield from _render_view(self, scene, time, view, frame_ids)
 
 
-class _View(NamedTuple):
-    camera: PinholeCamera
-    base_from_camera: Matrix
-
-
 def render_frames(plan: ScenePlan, folder: Path, on_progress: Callable[[int, int], None] | None = None, workers: int = 1) -> FrameDataset:
     """Render what the plan asks for into a frame dataset with dense depth; goes on where a killed run stopped.
 
     on_progress is called with frames done and frames in all. workers: processes that share the scenes; the files are the
     same for every number. More than one are spawned anew, so a script needs its `if __name__ == "__main__":`.
-    Raises DataError if a worker dies, and whatever rendering raises.
+    Raises DataError if a worker dies, or for a folder begun with another plan or another REVISION of the world, and whatever rendering
+    raises.
     """
-    writer = FrameDatasetWriter(folder, {"kind": plan.kind, **plan.model_dump(mode="json")})
+    _refuse_other_revision(folder)
+    writer = FrameDatasetWriter(folder, {"kind": plan.kind, "revision": REVISION, **plan.model_dump(mode="json")})
     names = {seed: plan.frame_ids(seed) for seed in range(plan.first_scene, plan.first_scene + plan.scenes)}
     known = {seed: frozenset(name for name in names[seed] if name in writer) for seed in names}
     jobs = [_Job(plan, seed, known[seed]) for seed in names if len(known[seed]) < len(names[seed])]
@@ -122,6 +138,17 @@ def render_frames(plan: ScenePlan, folder: Path, on_progress: Callable[[int, int
         if on_progress:
             on_progress(done, total)
     return FrameDataset(folder)
+
+
+def _refuse_other_revision(folder: Path) -> None:
+    path = folder / DESCRIPTION_FILE
+    if not path.exists():
+        return
+    begun = json.loads(path.read_text())["source"].get("revision", "unknown")
+    if begun != REVISION:
+        raise DataError(
+            f"{folder} was begun with revision {begun} of the rendered world, this is revision {REVISION}; remove it or give another folder"
+        )
 
 
 class _Job(NamedTuple):
@@ -170,15 +197,17 @@ def _render_scene(job: _Job) -> Iterator[RenderedFrame]:
     return job.plan.render_scene(job.seed, job.known)
 
 
-def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame_ids: list[str]) -> Iterator[RenderedFrame]:
-    renderer = Renderer(view.camera)
+def _render_view(plan: RenderPlan, scene: Scene, time: float, view: Viewpoint, frame_ids: list[str]) -> Iterator[RenderedFrame]:
+    scene = scene.with_ego_body(view.ego_body)
+    renderer = Renderer(view.camera, camera_model=_camera_model(plan, frame_ids[0]))
     world_from_camera = scene.world_from_base(time) @ view.base_from_camera
     depth = encode_depth(renderer.render_depth(scene, world_from_camera, time))
-    for condition, frame_id in zip(plan.conditions, frame_ids, strict=True):
+    for frame_id in frame_ids:
+        condition = _condition_of(plan, frame_id)
         frame = Frame(
             frame_id=frame_id,
             sequence=f"scene-{scene.seed:05d}",
-            camera_name=frame_id.split("/")[1],
+            camera_name=view.name,
             stamp_ns=round(time * 1e9),
             camera=view.camera,
             world_from_camera=world_from_camera,
@@ -190,16 +219,35 @@ def _render_view(plan: RenderPlan, scene: Scene, time: float, view: _View, frame
 
 
 def _frame_ids(plan: RenderPlan, seed: int, moment: int, view: int) -> list[str]:
-    return [f"scene-{seed:05d}/camera_{view}/{moment:03d}_{condition}" for condition in plan.conditions]
+    conditions = plan.conditions
+    if plan.looks is not None:
+        shares = np.array(plan.weights or [1.0] * len(conditions))
+        generator = np.random.default_rng([seed, moment, view, 93])
+        chosen = generator.choice(len(conditions), plan.looks, replace=False, p=shares / shares.sum())
+        conditions = tuple(conditions[place] for place in sorted(chosen))
+    return [f"scene-{seed:05d}/camera_{view}/{moment:03d}_{condition}" for condition in conditions]
 
 
-def _views(plan: RenderPlan, generator: np.random.Generator) -> Iterator[_View]:
+def _condition_of(plan: RenderPlan, frame_id: str) -> Condition:
+    name = frame_id.rpartition("/")[2].partition("_")[2]
+    return next(condition for condition in plan.conditions if condition == name)
+
+
+def _camera_model(plan: RenderPlan, frame_id: str) -> CameraModel | None:
+    """The same in all conditions of a view."""
+    if plan.camera_variety is None:
+        return None
+    return CameraModel.draw(zlib.crc32(frame_id.rpartition("_")[0].encode()), plan.camera_variety)
+
+
+def _views(plan: RenderPlan, generator: np.random.Generator) -> Iterator[Viewpoint]:
     for number in range(plan.views):
+        if plan.presets:
+            preset = plan.presets[int(generator.integers(len(plan.presets)))]
+            yield draw_viewpoint(preset, plan.width * plan.height, generator, ahead=number == 0)
+            continue
         yaw = generator.normal(0.0, 6.0) if number == 0 else generator.uniform(-180.0, 180.0)
         pitch, roll = generator.uniform(*plan.pitch), generator.uniform(*plan.roll)
         camera = PinholeCamera.from_field_of_view(plan.width, plan.height, float(generator.uniform(*plan.field_of_view)))
-        pose = np.eye(4)
-        # base_link: x forward, y left, z up; a positive turn about y looks down.
-        pose[:3, :3] = Rotation.from_euler("ZYX", [yaw, -pitch, roll], degrees=True).as_matrix()
-        pose[:3, 3] = 1.5 * np.cos(np.radians(yaw)), 0.8 * np.sin(np.radians(yaw)), generator.uniform(*plan.camera_height)
-        yield _View(camera, pose @ BODY_FROM_OPTICAL)
+        position = 1.5 * np.cos(np.radians(yaw)), 0.8 * np.sin(np.radians(yaw)), float(generator.uniform(*plan.camera_height))
+        yield Viewpoint(f"camera_{number}", camera, camera_pose(position, yaw, pitch, roll), None)

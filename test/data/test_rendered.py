@@ -65,3 +65,43 @@ def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def _die(_job: object) -> None:
     os._exit(9)
+
+
+@pytest.mark.render
+def test_a_folder_of_another_revision_of_the_world_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = PLAN.model_copy(update={"views": 1, "conditions": ("day-clear",), "width": 32, "height": 18})
+    render_frames(plan, tmp_path)
+    monkeypatch.setattr("ssd_core.data.rendered.REVISION", 999)
+    with pytest.raises(DataError, match=r"begun with revision \d+ of the rendered world, this is revision 999; remove it"):
+        render_frames(plan, tmp_path)
+
+
+def test_conditions_are_drawn_by_weight_the_same_every_time() -> None:
+    plan = RenderPlan(moments=40, views=5, looks=2, conditions=("day-clear", "night", "fog"), weights=(2.0, 2.0, 0.1))
+    names = plan.frame_ids(4)
+    assert names == plan.frame_ids(4) and len(names) == len(set(names)) == 400
+    counts = {condition: sum(name.endswith(condition) for name in names) for condition in plan.conditions}
+    assert counts["day-clear"] > 150 and counts["night"] > 150 and 0 < counts["fog"] < 40
+    assert plan.frame_ids(5) != [name.replace("00004", "00005") for name in names]
+
+
+@pytest.mark.parametrize(("change", "message"), [({"looks": 9}, "9 of 3"), ({"weights": (1.0, 2.0)}, "one for each of 3")])
+def test_draws_that_cannot_be_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RenderPlan(**change)
+
+
+@pytest.mark.render
+def test_presets_have_their_aspects_and_depth_fits_the_pictures(tmp_path: Path) -> None:
+    plan = RenderPlan(first_scene=78, scenes=1, moments=1, views=3, conditions=("night", "snow"), looks=1, width=96, height=54,
+                      presets=("robotcar", "kitti", "mixed"), camera_variety=1.0)  # fmt: skip
+    dataset = render_frames(plan, tmp_path)
+    frames = dataset.frames()
+    assert len(frames) == 3
+    for frame in frames:
+        depth = dataset.dense_depth(frame)
+        assert frame.camera is not None and depth is not None
+        assert dataset.image(frame).shape == (frame.camera.height, frame.camera.width, 3)
+        assert depth.shape == (frame.camera.height, frame.camera.width)
+        assert frame.camera.width * frame.camera.height == pytest.approx(96 * 54, rel=0.1)
+        assert 0.03 < np.nanmin(depth) < 60  # the own roof is near
