@@ -82,10 +82,10 @@ def add_skin(
     corners = np.stack([whole[:-1, :-1], whole[:-1, 1:], whole[1:, 1:], whole[1:, :-1]], axis=2)
     normals = _smooth_normals(corners)
     materials = np.concatenate([skin.materials, skin.materials[:, ::-1]], axis=1)
-    uv = np.stack([corners[..., 0] - (seam_origin or 0.0), corners[..., 2]], axis=-1)
+    uv = np.stack([corners[..., 0] - (seam_origin or 0.0) + 20.0, corners[..., 2]], axis=-1)
     if seam_origin is None:
-        uv[..., 0] += 100.0
-    uv[:, 4:-4, :, 0] += 100.0
+        uv[..., 0] += 80.0
+    uv[:, 4:-4, :, 0] += 80.0
     for value in np.unique(materials):
         chosen, material = materials == value, Material(int(value))
         builder.quads(corners[chosen], material, colours[material], seed, uv=uv[chosen], normals=normals[chosen])

@@ -10,7 +10,8 @@ from typing import Literal, NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
-from ssd_core.road_world.meshes import Array, Part
+from ssd_core.road_world.materials import Material
+from ssd_core.road_world.meshes import Array, Part, exchange_materials
 from ssd_core.road_world.road import Road
 from ssd_core.road_world.vehicles import Unit, Vehicle, make_two_wheeler, make_vehicle
 
@@ -24,6 +25,7 @@ REACH_BEHIND, REACH_AHEAD = 140.0, 250.0
 # Free room between bodies that is never used up, metres: along the road, and to the side.
 _CLEARANCE, _SIDE_CLEARANCE = 0.6, 0.12
 _SHARPEST_BEND = 0.01
+_BRAKING_SHARE = 0.35
 # Cars, large vehicles and two-wheelers of a scene.
 _MODELS = (22, 16, 5)
 
@@ -216,7 +218,15 @@ class _Fleet:
 @functools.lru_cache(maxsize=2 * sum(_MODELS))
 def _fleet_vehicle(seed: int, kind: int, number: int) -> Vehicle:
     rng = np.random.default_rng([seed, 17, kind, number])
-    return make_two_wheeler(rng) if kind == 2 else make_vehicle(rng, float(kind))
+    vehicle = make_two_wheeler(rng) if kind == 2 else make_vehicle(rng, float(kind))
+    return _braking(vehicle) if rng.random() < _BRAKING_SHARE else vehicle
+
+
+def _braking(vehicle: Vehicle) -> Vehicle:
+    """The same with its brake lights on."""
+    lit = {Material.TAILLIGHT: Material.BRAKE_LIGHT}
+    pulled = tuple(unit._replace(mesh=exchange_materials(unit.mesh, lit)) for unit in vehicle.pulled)
+    return vehicle._replace(mesh=exchange_materials(vehicle.mesh, lit), pulled=pulled)
 
 
 def _across(rng: np.random.Generator, road: Road, lane_t: float, direction: int, vehicle: Vehicle) -> float:

@@ -19,22 +19,27 @@ float lettering(vec2 corner, float seed) {
     return ink + word(fract(seed * 2.3), 9.0, place, across / 0.6) * step(0.5, fract(seed * 29.0));
 }
 
+// Bodies carry x (from the doors' middle on, plus 20; plus 100 where there are no doors) and height as uv; what is bolted on, small metres.
 void paint_body(inout Surface s, float seed) {
-    float height = uv.x > 50.0 ? local.z : uv.y;
+    bool is_body = uv.x > 10.0;
+    float height = is_body ? uv.y : 0.7;
     float dirt = smoothstep(0.8, 0.2, height) * (0.25 + 0.6 * noise(uv * 0.3 + seed).r) * (0.3 + fract(seed * 17.0));
-    s.mirror = 0.09;
-    if (uv.x < 50.0) {
+    s.mirror = 0.07;
+    if (is_body && uv.x < 50.0) {
         // Gaps around the doors, handles, and the sill's strip.
-        float across = max(fwidth(uv.x), fwidth(uv.y));
-        float inside = step(0.3, uv.y);
-        float seam = band(uv.x, 0.006, across) + band(uv.x - 1.04, 0.006, across) + band(uv.x + 0.92 + 0.2 * step(1.02, uv.y), 0.006, across);
-        s.albedo *= 1.0 - 0.8 * min(seam, 1.0) * inside * step(abs(uv.x - 0.05), 1.12);
-        vec2 handle = vec2(min(abs(uv.x - 0.16), abs(uv.x + 0.74)), uv.y - mix(0.78, 0.86, fract(seed * 5.0)));
+        float x = uv.x - 20.0, across = max(fwidth(uv.x), fwidth(uv.y));
+        float seam = band(x, 0.006, across) + band(x - 1.04, 0.006, across) + band(x + 0.92 + 0.2 * step(1.02, uv.y), 0.006, across);
+        s.albedo *= 1.0 - 0.8 * min(seam, 1.0) * step(0.3, uv.y) * step(abs(x - 0.05), 1.12);
+        vec2 handle = vec2(min(abs(x - 0.16), abs(x + 0.74)), uv.y - mix(0.78, 0.86, fract(seed * 5.0)));
         s.albedo *= 1.0 - 0.6 * band(handle.x, 0.085, across) * band(handle.y, 0.014, across);
     }
     s.albedo = mix(s.albedo, vec3(0.12, 0.11, 0.10), clamp(dirt, 0.0, 1.0) * 0.5);
+    // Near the ground less of the sky is seen.
+    s.albedo *= mix(0.62, 1.0, smoothstep(0.15, 0.85, height));
+    // Sheet metal is never quite even.
+    s.normal = normalize(s.normal + (noise(uv * 0.11 + seed).rgb - 0.5) * 0.05);
     s.mirror *= 1.0 - 0.8 * dirt;
-    s.sharpness = 260.0;
+    s.sharpness = 180.0;
 }
 
 void paint_wheel(inout Surface s, float seed) {
@@ -63,9 +68,11 @@ Surface surface() {
     if (material == PAINT) paint_body(s, seed);
     else if (material == WHEEL) paint_wheel(s, seed);
     else if (material == GLASS) {
-        // Behind the panes it is dark below and, against the other side's windows, lighter above.
-        s.albedo *= 0.6 + 1.6 * smoothstep(0.1, 0.5, uv.y) * noise(vec2(uv.x * 0.35, 0.1) + seed).r;
-        s.mirror = 0.15;
+        // Behind the panes it is dark, but for seats and what is seen through the windows opposite.
+        float inside = noise(vec2(uv.x * 0.06, uv.y * 0.05) + seed).r;
+        s.albedo *= 0.5 + 2.5 * smoothstep(0.45, 0.75, inside) * smoothstep(0.05, 0.3, uv.y);
+        s.normal = normalize(s.normal + (noise(uv * 0.07 + seed).rgb - 0.5) * 0.06);
+        s.mirror = 0.085;
         s.sharpness = 600.0;
     } else if (material == METAL) {
         s.albedo *= 0.85 + 0.3 * grain;
@@ -112,7 +119,9 @@ Surface surface() {
     } else if (material == TAILLIGHT || material == BRAKE_LIGHT) {
         s.albedo *= 0.7 + 0.6 * noise(uv * 1.1 + seed).b;
         s.mirror = 0.1;
-        s.emission = vec3(1.0, 0.03, 0.015) * (material == BRAKE_LIGHT ? glow.y + 0.9 : glow.y);
+        // By day only some drive with lights on.
+        float lit = glow.y > 1.0 ? glow.y : glow.y * step(0.65, fract(seed * 47.0));
+        s.emission = vec3(1.0, 0.03, 0.015) * (material == BRAKE_LIGHT ? lit + 0.9 : lit);
     } else if (material == LAMP) s.emission = colour * glow.z;
     else if (material == SIGNAL) s.emission = colour * glow.w;
     else if (material == MATT) s.albedo *= 0.8 + 0.4 * grain;
