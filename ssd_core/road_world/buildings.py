@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ssd_core.road_world.furniture import add_sign_plate, add_signboard
+from ssd_core.road_world.furniture import add_sign_plate, add_signboard, make_hoarding
 from ssd_core.road_world.materials import Material
 from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, pick
 
@@ -295,7 +295,7 @@ def make_scaffold(rng: np.random.Generator, width: float, height: float) -> Mesh
 
 
 def make_building_site(rng: np.random.Generator, width: float, floors: int = 4) -> Mesh:
-    """A concrete frame under construction: slabs on columns, open between, 12 m deep."""
+    """A concrete frame under construction: slabs on columns, open between, 12 m deep, behind a hoarding."""
     builder, depth, storey = MeshBuilder(), 12.0, 3.3
     for floor in range(floors + 1):
         builder.box((0, depth / 2, floor * storey - 0.3), (width, depth, 0.3), Material.BLANK_WALL, (0.4, 0.39, 0.37), 0.5)
@@ -306,6 +306,9 @@ def make_building_site(rng: np.random.Generator, width: float, floors: int = 4) 
             )
     core = float(rng.uniform(-0.25, 0.25)) * width
     builder.box((core, depth * 0.6, -1.0), (4.0, 4.0, floors * storey + 3.0), Material.BLANK_WALL, (0.36, 0.35, 0.34), 0.9)
+    pose = np.eye(4)
+    pose[1, 3] = -0.4
+    builder.add(make_hoarding(rng, width), pose)
     return builder.build()
 
 

@@ -245,13 +245,13 @@ def add_wire(builder: MeshBuilder, start: npt.ArrayLike, end: npt.ArrayLike, sag
     builder.add(wire.build(coarse=MeshBuilder().build()), pose)
 
 
-def make_span_wire(length: float, height: float = 6.5) -> Mesh:
+def make_span_wire(rng: np.random.Generator, length: float, height: float = 6.5) -> Mesh:
     """A wire across the street from here to y = -length with a lamp in the middle, lowest point 0.5 m below `height`."""
     builder = MeshBuilder(SemanticClass.POLE)
     add_wire(builder, (0, 0, height), (0, -length, height), 0.35)
     builder.box((0, -length / 2, height - 0.5), (0.5, 0.3, 0.14), Material.METAL, _POLE)
     builder.box((0, -length / 2, height - 0.53), (0.4, 0.22, 0.04), Material.LAMP, (0.9, 0.85, 0.75))
-    builder.light((0, -length / 2, height - 0.55), (0, 0, -1), _LED, downwards=True)
+    builder.light((0, -length / 2, height - 0.55), (0, 0, -1), _SODIUM if rng.random() < 0.5 else _LED, downwards=True)
     return builder.build()
 
 

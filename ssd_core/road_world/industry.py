@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssd_core.road_world import buildings
+from ssd_core.road_world import buildings, furniture
 from ssd_core.road_world.block import BlockBuilder
 from ssd_core.road_world.structures import make_container_stack, make_tank
 
@@ -23,6 +23,8 @@ def fill_works(block: BlockBuilder, side: int, near: float, far: float) -> None:
             block.park(block.vehicle(0.1), float(s), side * (line + 4.0), side * np.pi / 2 + rng.choice([0, np.pi]))
     if far - near > 16 and rng.random() < 0.3:
         block.park(block.vehicle(1.0), (near + far) / 2, side * (line + 8.0), rng.choice([0, np.pi]))
+    if rng.random() < 0.3:
+        block.beside(block.shared(furniture.make_skip, 2), rng.uniform(near, far), side, line + 7.0, is_detail=True)
     block.tree(rng.uniform(near, far), side, line + 1.8)
 
 

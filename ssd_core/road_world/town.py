@@ -26,6 +26,8 @@ def fill_town(block: BlockBuilder, side: int, near: float, far: float) -> None:
         elif extra < 0.15 and pavement > 2.6:
             block.beside(block.shared(furniture.make_cafe, 3), s + width / 2, side, line - 0.9, is_detail=True)
         s += width + rng.choice([0.0, 0.0, 0.0, 0.0, 3.5])
+    if side > 0 and line < 7.5 and far - near > 8 and rng.random() < 0.4:
+        block.beside(block.shared(furniture.make_span_wire, 1, round(2 * line, 1)), rng.uniform(near + 2, far - 2), side, line)
 
 
 def _town_building(block: BlockBuilder, room: float) -> tuple[Mesh, float]:
@@ -77,6 +79,10 @@ def fill_park(block: BlockBuilder, side: int, near: float, far: float) -> None:
         block.tree(rng.uniform(near, far), side, line + 1.8 + 24 * rng.random() ** 1.6, rng.uniform(7, 17))
     for _ in range(int((far - near) / 9)):
         block.beside(block.shared(plants.make_bush, 4, 2.5, 1.3), rng.uniform(near, far), side, line + rng.uniform(1.0, 16))
+    if rng.random() < 0.3:
+        block.beside(
+            block.shared(plants.make_tall_grass, 2, 6.0), rng.uniform(near, far), side, line + rng.uniform(0.8, 5.0), is_detail=True
+        )
     for _ in range(int(rng.integers(0, 3))):
         maker = furniture.make_lantern if rng.random() < 0.5 else plants.make_young_tree
         block.beside(block.shared(maker, 3), rng.uniform(near, far), side, line + rng.uniform(1.5, 6.0), is_detail=True)

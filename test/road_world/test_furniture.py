@@ -29,7 +29,7 @@ BESIDE_THE_ROAD = {
 OVER_THE_ROAD = {
     "lamp": lambda rng: furniture.make_lamp(rng, 7.0, 2.0),
     "traffic light": lambda rng: furniture.make_traffic_light(rng, 3.2),
-    "span wire": lambda rng: furniture.make_span_wire(14.0),
+    "span wire": lambda rng: furniture.make_span_wire(rng, 14.0),
 }
 
 
