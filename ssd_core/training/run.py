@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from ssd_core.data.rendered import RenderPlan, render_frames
+from ssd_core.road_world import REVISION
 from ssd_core.runtime.engine_cache import default_cache_folder
 from ssd_core.storage.configuration import load_configuration, save_configuration
 from ssd_core.training.supervised import SupervisedConfig, SupervisedTask
@@ -35,7 +36,8 @@ def _folder_of(source: Path | RenderPlan, console: Console) -> Path:
     """A dataset's folder; a plan is rendered into the cache first, once for all runs with the same plan."""
     if isinstance(source, Path):
         return source
-    key = hashlib.sha256(json.dumps(source.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]
+    plan = {"revision": REVISION, **source.model_dump(mode="json")}
+    key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
     folder = default_cache_folder() / "rendered" / f"scenes_{source.first_scene}_{source.scenes}_{key}"
     with Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
