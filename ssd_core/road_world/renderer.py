@@ -330,6 +330,7 @@ class _Frame:
             "lit_windows",
             "glow",
             "lamp_colour",
+            "headlights",
         )
         uniforms: dict[str, Any] = {name: getattr(weather, name) for name in plain}
         uniforms |= {

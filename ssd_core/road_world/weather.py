@@ -37,7 +37,7 @@ class Weather:
     faces up (0 to 1); rain and snowfall are what is in the air. air_light: brightness of drops and flakes in the air. exposure shows
     an average street well, brightness is what automatic exposure aims at (geometric mean); shutter is the exposure time in seconds, noise
     that of the sensor, 1 would be as bright as white. glow: emission of headlights, tail lights, street lamps and signals, multiples of
-    their colour; lamp_colour: light of street lamps.
+    their colour; lamp_colour and headlights: how brightly lamps and headlights shine on their surroundings.
     """
 
     sun_direction: Array
@@ -60,6 +60,7 @@ class Weather:
     brightness: float
     glow: Array
     lamp_colour: Array
+    headlights: float = 1.0
     lit_windows: float = 0.0
     wetness: float = 0.0
     rain: float = 0.0
@@ -147,6 +148,7 @@ def _dusk(rng: np.random.Generator) -> Weather:
         lit_windows=rng.uniform(0.1, 0.4),
         glow=np.array([6.0, 2.5, 4.0 if lamps else 0.3, 3.5]) * (0.35 if low else 1.0),
         lamp_colour=np.full(3, 0.35 * lamps),
+        headlights=float(np.clip(-0.04 * elevation, 0.02, 0.2)),
     )
 
 

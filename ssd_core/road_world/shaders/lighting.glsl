@@ -40,7 +40,8 @@ uniform int light_count;
 uniform vec4 light_position[MAX_LIGHTS];  // w: 1 for a lamp shining downwards, 0 for a headlight
 uniform vec3 light_direction[MAX_LIGHTS];
 uniform vec3 light_colour[MAX_LIGHTS];
-uniform vec3 lamp_colour = vec3(1.0);
+uniform vec3 lamp_colour;
+uniform float headlights;
 #endif
 #ifdef SNOW
 uniform float snow;
@@ -92,7 +93,7 @@ vec3 ego_headlights(vec3 n) {
     float steep = max(cutoff - elevation, 0.0);
     float beam = exp(-azimuth * azimuth * 5.0) * (below * (1.0 / (1.0 + 60.0 * steep * steep)) * 1.0 + 0.035 * exp(-max(elevation, 0.0) * 4.0));
     float facing = 0.25 + 0.75 * max(dot(n, -normalize(d)), 0.0);
-    return vec3(1.0, 0.95, 0.86) * beam * facing * 320.0 / (60.0 + distance_squared);
+    return vec3(1.0, 0.95, 0.86) * beam * facing * headlights * 320.0 / (60.0 + distance_squared);
 }
 
 vec3 lamplight(vec3 n) {
@@ -110,7 +111,7 @@ vec3 lamplight(vec3 n) {
         float beam = narrow * narrow * narrow * 42.0 / (distance_squared + 40.0);
         float facing = max(dot(n, towards), 0.0) * 0.85 + 0.15;
         // A district has lamps of one kind; how bright each is, is its own.
-        vec3 shining = mix(light_colour[i] * beam, lamp_colour * (lamp * dot(light_colour[i], vec3(0.4))), light_position[i].w);
+        vec3 shining = mix(light_colour[i] * (beam * headlights), lamp_colour * (lamp * dot(light_colour[i], vec3(0.4))), light_position[i].w);
         sum += shining * facing;
     }
     return sum;
