@@ -8,15 +8,26 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from accelerate import PartialState
 from rich.console import Console
 from rich.progress import Progress
 
-from ssd_core.data.rendered import RenderPlan, render_frames
+from ssd_core.data.rendered import ScenePlan, render_frames
 from ssd_core.road_world import REVISION
 from ssd_core.runtime.engine_cache import default_cache_folder
-from ssd_core.storage.configuration import load_configuration, save_configuration
+from ssd_core.storage.configuration import ConfigurationError, read_values, save_configuration, validate_configuration
+from ssd_core.training.student import StudentConfig, StudentTask
 from ssd_core.training.supervised import SupervisedConfig, SupervisedTask
-from ssd_core.training.trainer import Trainer
+from ssd_core.training.teacher import TeacherConfig, TeacherTask
+from ssd_core.training.trainer import Task, Trainer
+from ssd_core.training.video import RecordedVideo
+
+Config = SupervisedConfig | TeacherConfig | StudentConfig
+_CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[StudentConfig]] = {
+    "supervised": SupervisedConfig,
+    "teacher": TeacherConfig,
+    "student": StudentConfig,
+}
 
 
 def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Console) -> tuple[Trainer, dict[str, float]]:
@@ -24,22 +35,43 @@ def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Con
 
     Raises ConfigurationError naming the key path, DataError, ModelLoadError, or TrainingError.
     """
-    config = load_configuration(SupervisedConfig, recipe, overrides)
+    config = load_recipe(recipe, overrides)
     train = [_folder_of(source, console) for source in config.data.train]
     validation = [_folder_of(source, console) for source in config.data.validation]
-    save_configuration(out / "configuration.yaml", config)
-    trainer = Trainer(SupervisedTask(config, train, validation), config.loop, out, console)
+    if PartialState().is_main_process:
+        save_configuration(out / "configuration.yaml", config)
+    trainer = Trainer(_task(config, train, validation), config.loop, out, console)
     return trainer, trainer.run()
 
 
-def _folder_of(source: Path | RenderPlan, console: Console) -> Path:
-    """A dataset's folder; a plan is rendered into the cache first, once for all runs with the same plan."""
+def load_recipe(recipe: Path, overrides: Sequence[str] = ()) -> Config:
+    """The configuration of the recipe's task. Raises ConfigurationError naming the key path, FileNotFoundError."""
+    values = read_values(recipe, overrides)
+    task = values.get("task")
+    if task not in _CONFIGURATIONS:
+        raise ConfigurationError(f"{recipe}: task: one of {', '.join(_CONFIGURATIONS)} is expected (got {task!r})")
+    return validate_configuration(_CONFIGURATIONS[task], values, str(recipe))
+
+
+def _task(config: Config, train: Sequence[Path], validation: Sequence[Path]) -> Task:
+    if isinstance(config, TeacherConfig):
+        return TeacherTask(config, train, validation)
+    if isinstance(config, StudentConfig):
+        return StudentTask(config, train, validation)
+    return SupervisedTask(config, train, validation)
+
+
+def _folder_of(source: Path | ScenePlan | RecordedVideo, console: Console) -> Path:
+    """Where a recording is; a plan is rendered into the cache first, once for all runs with the same plan."""
     if isinstance(source, Path):
         return source
+    if isinstance(source, RecordedVideo):
+        return source.path
     plan = {"revision": REVISION, **source.model_dump(mode="json")}
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
     folder = default_cache_folder() / "rendered" / f"scenes_{source.first_scene}_{source.scenes}_{key}"
-    with Progress(console=console) as progress:
+    # One process renders, the others wait and find it there.
+    with PartialState().local_main_process_first(), Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
         render_frames(source, folder, lambda done, total: progress.update(bar, completed=done, total=total))
     return folder

@@ -23,15 +23,11 @@ from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.images.colour_map import colourise_depth
 from ssd_core.images.contact_sheet import contact_sheet
 from ssd_core.losses.supervised import log_gradient_loss, scale_invariant_log_loss, sky_loss
-from ssd_core.model.checkpoint import open_checkpoint, save_checkpoint
-from ssd_core.model.config import ModelDescription, TrainingCamera
-from ssd_core.model.convolutional import ConvolutionalDepthModel
-from ssd_core.model.depth_model import DepthModel
-from ssd_core.model.encoder_weights import load_encoder
+from ssd_core.model.checkpoint import save_checkpoint
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
+from ssd_core.training.depth_network import depth_parameter_groups, describe, make_model, pixels
 from ssd_core.training.trainer import Picture
-from ssd_core.weights import BUNDLED, bundled_folder
 
 
 class SupervisedData(StrictModel):
@@ -152,22 +148,19 @@ class SupervisedTask:
     def __init__(self, config: SupervisedConfig, train: Sequence[Path], validation: Sequence[Path]) -> None:
         """`train` and `validation`: folders of frame datasets."""
         self.config = config
-        self.model = _make_model(config)
+        description = describe(config.model, config.model_dump(mode="json"), config.focal_length)
+        self.model = make_model(config.model, description, config.loop.seed)
         self.module: nn.Module = self.model
         self.dataset = SupervisedDataset(train, config, augment=True)
         self._validation = SupervisedDataset(validation, config, augment=False)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, and neck and head."""
-        encoder = list(self.model.encoder.parameters())
-        known = {id(parameter) for parameter in encoder}
-        head = [parameter for parameter in self.model.parameters() if id(parameter) not in known]
-        loop = self.config.loop
-        return [{"params": encoder, "lr": loop.encoder_learning_rate}, {"params": head, "lr": loop.head_learning_rate}]
+        return depth_parameter_groups(self.model, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms."""
-        predicted = module(_pixels(batch)).float()
+        predicted = module(pixels(batch["image"])).float()
         truth = batch["depth"]
         valid = torch.isfinite(truth) & (truth > self.config.model.min_depth) & (truth < self.config.model.max_depth)
         weights = self.config.loss
@@ -184,8 +177,8 @@ class SupervisedTask:
         by_condition: dict[str, list[float]] = {}
         for place in places:
             item = self._validation[0, int(place)]
-            batch = {"image": torch.from_numpy(item["image"])[None]}
-            depth = self.model(_pixels(batch))[0, 0].float().numpy() * item["focal_scale"]
+            image = torch.from_numpy(item["image"])[None].to(next(self.model.parameters()).device)
+            depth = self.model(pixels(image))[0, 0].float().cpu().numpy() * item["focal_scale"]
             metrics = depth_metrics(depth, item["depth"][0] * item["focal_scale"], self.config.model.max_depth)
             if metrics is not None:
                 by_condition.setdefault(item["condition"], []).append(metrics["abs_rel"])
@@ -194,7 +187,7 @@ class SupervisedTask:
 
     def picture(self, batch: Mapping[str, Any]) -> Picture:
         """Input, prediction, truth of up to four items."""
-        predicted = self.model(_pixels(batch)).float().cpu().numpy()
+        predicted = self.model(pixels(batch["image"])).float().cpu().numpy()
         truth = batch["depth"].cpu().numpy()
         rows = [
             [batch["image"][index].cpu().numpy(), colourise_depth(predicted[index, 0]), colourise_depth(truth[index, 0])]
@@ -205,37 +198,3 @@ class SupervisedTask:
     def save(self, folder: Path) -> None:
         """A checkpoint that the estimator loads."""
         save_checkpoint(folder, self.model, half=True)
-
-
-def _make_model(config: SupervisedConfig) -> DepthModel:
-    width, height = config.model.input_size
-    focal = config.focal_length * width
-    description = ModelDescription(
-        parametrisation="sigmoid_disparity",
-        input_size=(width, height),
-        min_depth=config.model.min_depth,
-        max_depth=config.model.max_depth,
-        training_camera=TrainingCamera(width=width, height=height, fx=focal, fy=focal),
-        focal_normalisation=True,
-        recipe=config.model_dump(mode="json"),
-    )
-    if config.model.start == "random":
-        model = _random_model(config, description)
-        if config.model.encoder is not None:
-            load_encoder(model, config.model.encoder)
-        return model
-    model = open_checkpoint(bundled_folder() if config.model.start == BUNDLED else config.model.start).load_model()
-    return type(model)(model.network, description)
-
-
-def _random_model(config: SupervisedConfig, description: ModelDescription) -> DepthModel:
-    size = config.model.size
-    if size == "half" or size == "full":
-        return ConvolutionalDepthModel.create_convolutional(size, description, config.loop.seed)
-    return DepthModel.create(size, description, config.loop.seed)
-
-
-def _pixels(batch: Mapping[str, Any]) -> Tensor:
-    """(B, 3, H, W) float32 in 0..1 of uint8 (B, H, W, 3)."""
-    image: Tensor = batch["image"]
-    return image.permute(0, 3, 1, 2).float().div(255)

@@ -7,7 +7,7 @@ import bisect
 import functools
 import itertools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -22,7 +22,8 @@ from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.data.nuscenes import NuScenesFrames
 from ssd_core.data.rendered_sequences import RenderedSequences
 from ssd_core.data.source import open_source
-from ssd_core.data.triplets import NO_AUGMENTATION, Augmentation, Draw, Triplet, TripletDataset, TripletRule, find_triplets
+from ssd_core.data.translations import read_translations
+from ssd_core.data.triplets import NO_AUGMENTATION, Augmentation, Draw, StandIn, Triplet, TripletDataset, TripletRule, find_triplets
 from ssd_core.geometry.pose import Matrix, invert_pose
 from ssd_core.model.config import TrainingCamera
 from ssd_core.storage.configuration import StrictModel
@@ -81,6 +82,10 @@ def open_video(source: RecordedVideo | RenderedSequences, folder: Path) -> Video
     return Video(opened, found.triplets, frames, found.dropped)
 
 
+StandIns = Mapping[str, Sequence[StandIn]]
+"""By frame id: the same view in other conditions."""
+
+
 class VideoDataset(Dataset[dict[str, Any]]):
     """Triplets of several videos; item `Draw(epoch, place)` is that of `TripletDataset`, and "distances" float32 (2,).
 
@@ -94,8 +99,14 @@ class VideoDataset(Dataset[dict[str, Any]]):
         input_size: tuple[int, int],
         seed: int = 0,
         augmentation: Augmentation = NO_AUGMENTATION,
+        stand_ins: Sequence[StandIns] = (),
+        p_original: float = 1.0,
     ) -> None:
-        self.parts = [TripletDataset(video.open, video.triplets, size, input_size, seed, augmentation) for video in videos]
+        """stand_ins: of each video, or none; the other arguments as of `TripletDataset`."""
+        self.parts = [
+            TripletDataset(video.open, video.triplets, size, input_size, seed, augmentation, stand_ins=others, p_original=p_original)
+            for video, others in zip(videos, stand_ins or [{}] * len(videos), strict=True)
+        ]
         self._ends = list(itertools.accumulate(len(part) for part in self.parts))
 
     def __len__(self) -> int:
@@ -123,6 +134,29 @@ class VideoDataset(Dataset[dict[str, Any]]):
         part = self.parts[number]
         inner = place - (self._ends[number] - len(part))
         return part[Draw(epoch, inner)] | {"distances": driven_distances(part.triplets[inner])}
+
+
+def aligned_stand_ins(video: Video, conditions: Sequence[str]) -> StandIns:
+    """By frame id of the triplets' current frames: the recording's own frames of the same camera at the same time in these conditions."""
+    beside: dict[tuple[str, str, int], list[StandIn]] = {}
+    for frame in video.frames:
+        if frame.condition in conditions:
+            beside.setdefault((frame.sequence, frame.camera_name, frame.stamp_ns), []).append(StandIn(frame.condition, frame))
+    found = {}
+    for triplet in video.triplets:
+        current = triplet.current
+        others = beside.get((current.sequence, current.camera_name, current.stamp_ns), [])
+        found[current.frame_id] = [other for other in others if other.condition != current.condition]
+    return found
+
+
+def translated_stand_ins(video: Video, folder: Path, translator: str, conditions: Sequence[str]) -> StandIns:
+    """By frame id: what a translator made of them (see `read_translations`). Raises DataError."""
+    found: dict[str, list[StandIn]] = {triplet.current.frame_id: [] for triplet in video.triplets}
+    for translation in read_translations(folder, translator):
+        if translation.frame_id in found and translation.condition in conditions:
+            found[translation.frame_id].append(StandIn(translation.condition, translation.path))
+    return found
 
 
 def motions(triplet: Triplet) -> tuple[Matrix, Matrix] | None:

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The student (SSD-S): shown a clear day or its translation to night or rain, it says what the frozen teacher says of the day."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pydantic
+import torch
+from torch import Tensor, nn
+
+from ssd_core.data.errors import DataError
+from ssd_core.data.triplets import Augmentation
+from ssd_core.losses.photometric import reprojection_error
+from ssd_core.losses.semantic import semantic_loss
+from ssd_core.losses.teacher import ReliabilityMask, distillation_loss, reliability_mask
+from ssd_core.model.checkpoint import ModelLoadError, find_folder, load_network, open_checkpoint, save_checkpoint
+from ssd_core.model.config import Preprocessing
+from ssd_core.model.depth_model import DepthModel, DepthPrediction
+from ssd_core.model.pose_net import PoseNet, load_pose_net
+from ssd_core.storage.configuration import StrictModel
+from ssd_core.training.config import TrainingConfig
+from ssd_core.training.depth_network import depth_parameter_groups, focal_scale, make_model, pixels, predict_metres
+from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, draw_masks, draw_views
+from ssd_core.training.trainer import Picture
+from ssd_core.training.validation import DepthJudge
+from ssd_core.training.video import StandIns, Video, VideoDataset, aligned_stand_ins, open_video, translated_stand_ins
+from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
+
+
+class StudentData(VideoData):
+    """Videos of clear days, and what the student is shown in their place."""
+
+    p_original: float = pydantic.Field(default=1 / 3, ge=0, le=1)
+    """How often the student sees the day itself: 1/3 as md4all, 2/3 as printed in the paper; 1 is the control without translations."""
+    conditions: tuple[str, ...] = ("night", "day-rain")
+    """Of the translations used."""
+    translator: str | None = None
+    """Whose pictures, by the manifest of a frame dataset; none: the recording's own frames of other conditions at the same time, which
+    rendered ones have."""
+
+
+class StudentLoss(StrictModel):
+    """L_S = M * L_distil + semantic * L_sem."""
+
+    mask: ReliabilityMask = "teacher_better"
+    """Where the teacher counts: pe_T <= pe_S; `printed` is pe_T > pe_S as in the paper; `none` is everywhere."""
+    window: pydantic.PositiveInt = 1
+    """Odd; errors are averaged over window x window pixels before they are compared."""
+    semantic: pydantic.NonNegativeFloat = 0.1
+    semantic_encoder: str | None = None
+    """A frozen DINOv2, Hub id or folder, as wide as the student's encoder; none: the teacher's own encoder."""
+
+
+class StudentConfig(TrainingConfig):
+    """Robust depth from a teacher."""
+
+    task: Literal["student"] = "student"
+    data: StudentData
+    teacher: str
+    """Checkpoint folder of a `task: teacher` run, such as runs/teacher/best."""
+    start_from: Literal["teacher", "teacher_encoder", "model"] = "teacher"
+    """The student's first weights: all of the teacher's, its encoder's alone, or what `model` says, which else counts for nothing."""
+    loss: StudentLoss = StudentLoss()
+
+
+class _Seen(NamedTuple):
+    """The frozen networks' view of a batch, without gradients."""
+
+    depth: Tensor
+    """[B, 1, h, w] the teacher's metres at the network's size."""
+    features: Tensor
+    """[B, N, C] of the semantic encoder."""
+    motions: Tensor
+    """[B, 2, 4, 4] neighbours_from_current."""
+
+
+class StudentNetwork(nn.Module):
+    """The depth network with its last features: one forward, so that processes can share it."""
+
+    def __init__(self, depth: DepthModel) -> None:
+        super().__init__()
+        self.depth = depth
+
+    def forward(self, inputs: Tensor) -> DepthPrediction:
+        """inputs [B, 3, h, w] in 0..1; see `DepthModel.predict`."""
+        return self.depth.predict(inputs)
+
+
+class Frozen(nn.Module):
+    """Teacher, its pose network and the semantic encoder: always in evaluation mode, without gradients, never changed."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, depth: DepthModel, pose: PoseNet, encoder: Any = None) -> None:
+        """encoder: a transformers Dinov2Backbone; None: the teacher's own features serve."""
+        super().__init__()
+        self.depth, self.pose, self.encoder = depth, pose, encoder
+        preprocessing = Preprocessing()
+        for name in ("mean", "std"):
+            self.register_buffer(name, torch.tensor(getattr(preprocessing, name)).reshape(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+        self.train()
+
+    def train(self, mode: bool = True) -> Frozen:  # noqa: ARG002
+        """Stays in evaluation mode."""
+        super().train(False)
+        return self
+
+    @torch.no_grad()
+    def forward(self, inputs: Tensor, scale: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
+        """As of `TeacherNetworks`; the inputs are the original day."""
+        prediction = self.depth.predict(inputs)
+        depth = prediction.depth.float() * scale[:, None, None, None]
+        height, width = images.shape[-2:]
+        motions = self.pose(images, intrinsics, resize_depth(depth, (height, width))).neighbours_from_current.float()
+        return _Seen(depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
+
+    def _features(self, inputs: Tensor) -> Tensor:
+        features: Tensor = self.encoder((inputs - self.mean) / self.std).feature_maps[-1]
+        return features.flatten(2).transpose(1, 2)
+
+
+class StudentTask:
+    """L_S = M * |D_s - D_t| / D_t + semantic * (1 - cos): depth and features of the day, whatever the weather shown."""
+
+    higher_is_better = False
+
+    def __init__(self, config: StudentConfig, train: Sequence[Path], validation: Sequence[Path]) -> None:
+        """`train` and `validation`: where the recordings are or the plans were rendered, in the configuration's order.
+
+        Raises ModelLoadError for a teacher or encoder that can't be used, DataError where there is nothing to learn from.
+        """
+        self.config, data = config, config.data
+        teacher = open_checkpoint(config.teacher).load_model()
+        self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config, teacher))
+        self.networks = StudentNetwork(_first_student(config, teacher))
+        self.module: nn.Module = self.networks
+        self._size = self.networks.depth.description.input_size
+        camera = teacher.description.training_camera
+        self._canonical = camera.fx / camera.width if teacher.description.focal_normalisation and camera is not None else None
+        videos = [open_video(source, folder) for source, folder in zip(data.train, train, strict=True)]
+        stand_ins = [_stand_ins(config, video, folder) for video, folder in zip(videos, train, strict=True)]
+        augmentation = Augmentation(data.flip, data.colours, data.noise)
+        self.dataset = VideoDataset(videos, data.image_size, self._size, config.loop.seed, augmentation, stand_ins, data.p_original)
+        held_out = [open_video(source, folder) for source, folder in zip(data.validation, validation, strict=True)]
+        self._judge = DepthJudge(held_out, videos, data.validation_frames, self._size, teacher.description.max_depth)
+        self._teachers_figures: dict[str, float] | None = None
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Encoder, and neck and head, both trained."""
+        return depth_parameter_groups(self.networks.depth, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
+
+    def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed."""
+        images = pixels(batch["images"])
+        scale = focal_scale(batch["input_intrinsics"][:, 0, 0], self._canonical, batch["input"].shape[2])
+        seen = self._frozen_on(images.device)(pixels(batch["original_input"]), scale, images, batch["intrinsics"])
+        prediction: DepthPrediction = module(pixels(batch["input"]))
+        with torch.autocast(images.device.type, enabled=False):
+            depth = prediction.depth.float() * scale[:, None, None, None]
+            reliable = self._reliable(depth, seen, images, batch["intrinsics"])
+            size = (images.shape[-2], images.shape[-1])
+            distilled = distillation_loss(resize_depth(depth, size), resize_depth(seen.depth, size), reliable)
+            semantic = semantic_loss(seen.features.float(), prediction.patch_tokens.float())
+        loss = distilled.loss + self.config.loss.semantic * semantic
+        return {"loss": loss, "distillation": distilled.loss, "semantic": semantic, "reliable": reliable.float().mean()}
+
+    @torch.no_grad()
+    def _reliable(self, depth: Tensor, seen: _Seen, images: Tensor, intrinsics: Tensor) -> Tensor:
+        """M, [B, 1, H, W]: both depths explain the ORIGINAL frames, moved by the TEACHER's motion."""
+        errors = [self._error(synthesise(images, intrinsics, candidate, seen.motions)) for candidate in (seen.depth, depth)]
+        return reliability_mask(errors[0], errors[1], self.config.loss.mask, self.config.loss.window)
+
+    def _error(self, views: Views) -> Tensor:
+        return reprojection_error(views.target, views.warped)
+
+    def validate(self) -> dict[str, float]:
+        """Errors of depth by condition, and the teacher's own; `score` is the mean absRel over conditions."""
+        if self._teachers_figures is None:
+            figures = self._judge.figures(lambda sample: predict_metres(self.frozen.depth, sample, self._canonical))
+            self._teachers_figures = {f"teacher/{name}": value for name, value in figures.items() if name.endswith("/abs_rel")}
+        figures = self._judge.figures(lambda sample: predict_metres(self.networks.depth, sample, self._canonical))
+        errors = [value for name, value in figures.items() if name.endswith("/abs_rel")]
+        return ({"score": float(np.mean(errors))} if errors else {}) | figures | self._teachers_figures
+
+    def picture(self, batch: Mapping[str, Any]) -> Picture:
+        """What the student was shown, its depth, auto-mask and redrawn frame with the teacher's motion, the day, the teacher's depth and
+        where it is believed, of up to four items.
+        """
+        first = {name: value[:4] for name, value in batch.items()}
+        images = pixels(first["images"])
+        scale = focal_scale(first["input_intrinsics"][:, 0, 0], self._canonical, first["input"].shape[2])
+        seen = self._frozen_on(images.device)(pixels(first["original_input"]), scale, images, first["intrinsics"])
+        depth = self.networks(pixels(first["input"])).depth.float() * scale[:, None, None, None]
+        reliable = self._reliable(depth, seen, images, first["intrinsics"])
+        views = synthesise(images, first["intrinsics"], depth, seen.motions)
+        more = {"day": list(first["original_input"].cpu().numpy()), "teacher": draw_depths(seen.depth), "believed": draw_masks(reliable)}
+        return draw_views(first["input"], depth, views, more)
+
+    def save(self, folder: Path) -> None:
+        """A checkpoint that the estimator loads."""
+        save_checkpoint(folder, self.networks.depth, half=True)
+
+    def _frozen_on(self, device: torch.device) -> Frozen:
+        return self.frozen.to(device)
+
+
+def _first_student(config: StudentConfig, teacher: DepthModel) -> DepthModel:
+    recipe = config.model_dump(mode="json")
+    description = teacher.description.model_copy(update={"recipe": recipe})
+    if config.start_from == "teacher":
+        return type(teacher)(copy.deepcopy(teacher.network), description)
+    if config.model.input_size != description.input_size:
+        width, height = description.input_size
+        raise ModelLoadError(f"model.input_size: the teacher's is [{width}, {height}], the student's must be the same")
+    student = make_model(config.model, description, config.loop.seed)
+    if config.start_from == "teacher_encoder":
+        try:
+            student.encoder.load_state_dict(teacher.encoder.state_dict(), strict=True)
+        except RuntimeError as error:
+            raise ModelLoadError(f"start_from: the encoder of {config.teacher} doesn't fit the student of `model`: {error}") from error
+    return student
+
+
+def _semantic_encoder(config: StudentConfig, teacher: DepthModel) -> Any:
+    if config.loss.semantic_encoder is None:
+        return None
+    encoder = load_network(find_folder(config.loss.semantic_encoder), "Dinov2Backbone")
+    found, wanted = encoder.config.hidden_size, getattr(teacher.encoder.config, "hidden_size", None)
+    if found != wanted:
+        raise ModelLoadError(f"loss.semantic_encoder: {config.loss.semantic_encoder} has features of {found}, the student's have {wanted}")
+    return encoder
+
+
+def _stand_ins(config: StudentConfig, video: Video, folder: Path) -> StandIns:
+    data = config.data
+    if data.p_original == 1:
+        return {}
+    if data.translator is None:
+        found = aligned_stand_ins(video, data.conditions)
+        missing = "data.translator names none and the recording has no such frames at the same time"
+    else:
+        found = translated_stand_ins(video, folder, data.translator, data.conditions)
+        missing = f"{data.translator} made none that was accepted"
+    if not any(found.values()):
+        raise DataError(
+            f"{folder}: no translations to {' or '.join(data.conditions)}: {missing}; data.p_original=1 trains without translations"
+        )
+    return found

@@ -1,0 +1,256 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The teacher (SSD-T): depth learnt from video of clear days alone, by how well it redraws one frame from the next."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import pydantic
+import torch
+from torch import Tensor, nn
+
+from ssd_core.data.rendered_sequences import RenderedSequences
+from ssd_core.data.transforms import Sample
+from ssd_core.data.triplets import Augmentation
+from ssd_core.images.colour_map import colourise_depth
+from ssd_core.images.contact_sheet import contact_sheet
+from ssd_core.losses.flow import flow_loss
+from ssd_core.losses.photometric import minimum_reprojection
+from ssd_core.losses.smoothness import smoothness_loss
+from ssd_core.losses.velocity import velocity_loss
+from ssd_core.model.checkpoint import save_checkpoint
+from ssd_core.model.depth_model import DepthModel
+from ssd_core.model.pose_net import CELL, PoseNet, PoseNetConfig, PosePrediction, create_pose_net, save_pose_net
+from ssd_core.storage.configuration import StrictModel
+from ssd_core.training.config import TrainingConfig
+from ssd_core.training.depth_network import depth_parameter_groups, describe, focal_scale, make_model, pixels, predict_metres
+from ssd_core.training.trainer import Picture
+from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
+from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
+from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
+
+POSE_NET_FOLDER = "pose_net"
+"""Inside a checkpoint folder of the teacher."""
+
+
+class VideoData(StrictModel):
+    """Videos: recordings, or plans of what to render."""
+
+    train: tuple[RenderedSequences | RecordedVideo, ...] = pydantic.Field(min_length=1)
+    validation: tuple[RenderedSequences | RecordedVideo, ...] = pydantic.Field(min_length=1)
+    """Best of other scenes; known depth and poses there are used to judge, never to learn."""
+    image_size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] = (576, 320)
+    """(width, height) of the images in the losses and of the pose network's input; the paper's 576x320."""
+    validation_frames: pydantic.PositiveInt = 120
+    """As many as this, evenly spaced."""
+    flip: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """How often a triplet is mirrored."""
+    colours: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """How often the depth network's input gets other colours; the losses' images never do."""
+    noise: float = pydantic.Field(default=0.5, ge=0, le=1)
+
+
+class PoseConfig(PoseNetConfig):
+    """The pose network; only training needs it."""
+
+    encoder: str | None = None
+    """ImageNet weights for `resnet`: a Hub id (`microsoft/resnet-18`) or a folder; with `normalisation: frozen_batch`."""
+
+
+class TeacherLoss(StrictModel):
+    """Weights beside the photometric loss, which counts 1."""
+
+    smoothness: pydantic.NonNegativeFloat = 1e-3
+    velocity: pydantic.NonNegativeFloat = 0.02
+    """What makes depth metric; 0 trains without scale, which needs neither poses nor speeds."""
+    flow: pydantic.NonNegativeFloat = 0.1
+    """Photometric error of the flow that the pose network `correlation` finds; ours."""
+    divisors: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1,), min_length=1)
+    """The losses are means over images with sides divided by these; [2, 4] finds its way from random weights, 1 sees thin things."""
+
+
+class TeacherConfig(TrainingConfig):
+    """Depth from video."""
+
+    task: Literal["teacher"] = "teacher"
+    data: VideoData
+    pose: PoseConfig = PoseConfig()
+    loss: TeacherLoss = TeacherLoss()
+    focal_length: pydantic.PositiveFloat | None = None
+    """fx of a canonical camera as a share of the input's width, for data of several cameras; none: metres of the one camera."""
+
+    @pydantic.model_validator(mode="after")
+    def _has_one_size(self) -> TeacherConfig:
+        if self.model.other_input_sizes:
+            raise ValueError("model.other_input_sizes: video is learnt from at one size")
+        return self
+
+
+class VideoPrediction(NamedTuple):
+    """Depth [B, 1, h, w] of the current frame in metres at the network's size, and the camera's motion."""
+
+    depth: Tensor
+    pose: PosePrediction
+
+
+class TeacherNetworks(nn.Module):
+    """The depth and the pose network as one module, so that they are trained, averaged and shared between processes together."""
+
+    def __init__(self, depth: DepthModel, pose: PoseNet) -> None:
+        super().__init__()
+        self.depth, self.pose = depth, pose
+
+    def forward(self, inputs: Tensor, focal_scale: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
+        """inputs [B, 3, h, w] in 0..1, focal_scale [B] (1 for the training camera); images and intrinsics as `synthesise` takes."""
+        depth = self.depth(inputs).float() * focal_scale[:, None, None, None]
+        height, width = images.shape[-2:]
+        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (height, width))))
+
+
+class TeacherTask:
+    """L_T = L_photometric + smoothness * L_smooth + velocity * L_velocity (+ flow * L_flow for the correlation pose network)."""
+
+    higher_is_better = False
+
+    def __init__(self, config: TeacherConfig, train: Sequence[Path], validation: Sequence[Path]) -> None:
+        """`train` and `validation`: where the recordings are or the plans were rendered, in the configuration's order.
+
+        Raises DataError for recordings without triplets, or without odometry unless the velocity loss is off.
+        """
+        self.config, data = config, config.data
+        videos = [open_video(source, folder) for source, folder in zip(data.train, train, strict=True)]
+        if config.loss.velocity:
+            check_scale_is_known(videos)
+        augmentation = Augmentation(data.flip, data.colours, data.noise)
+        self.dataset = VideoDataset(videos, data.image_size, config.model.input_size, config.loop.seed, augmentation)
+        recipe = config.model_dump(mode="json")
+        camera = self.dataset.training_camera(config.model.input_size)
+        description = describe(config.model, recipe, config.focal_length, camera)
+        pose_config = PoseNetConfig.model_validate(config.pose.model_dump(exclude={"encoder"}))
+        self.networks = TeacherNetworks(
+            make_model(config.model, description, config.loop.seed), create_pose_net(pose_config, config.loop.seed, config.pose.encoder)
+        )
+        self.module: nn.Module = self.networks
+        held_out = [open_video(source, folder) for source, folder in zip(data.validation, validation, strict=True)]
+        self._held_out = VideoDataset(held_out, data.image_size, config.model.input_size)
+        self._judge = DepthJudge(held_out, videos, data.validation_frames, config.model.input_size, config.model.max_depth)
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Encoder, neck and head, pose network."""
+        loop = self.config.loop
+        groups = depth_parameter_groups(self.networks.depth, loop.encoder_learning_rate, loop.head_learning_rate)
+        return [*groups, {"params": list(self.networks.pose.parameters()), "lr": loop.pose_learning_rate}]
+
+    def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps."""
+        images = pixels(batch["images"])
+        prediction: VideoPrediction = module(pixels(batch["input"]), self._focal_scale(batch), images, batch["intrinsics"])
+        with torch.autocast(images.device.type, enabled=False):
+            return self._terms(prediction, images, batch)
+
+    def _terms(self, prediction: VideoPrediction, images: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
+        weights, motions = self.config.loss, prediction.pose.neighbours_from_current.float()
+        photometric, smoothness, moving = [], [], []
+        for divisor in weights.divisors:
+            views = synthesise(images, batch["intrinsics"], prediction.depth, motions, divisor)
+            result = minimum_reprojection(views.target, views.warped, views.sources)
+            photometric.append(result.loss)
+            smoothness.append(smoothness_loss(views.disparity, views.target))
+            moving.append(result.moving.float().mean())
+        terms = {"photometric": torch.stack(photometric).mean(), "smoothness": torch.stack(smoothness).mean()}
+        loss = terms["photometric"] + weights.smoothness * terms["smoothness"]
+        if weights.velocity:
+            terms["velocity"] = _known_velocity_loss(motions, batch["distances"])
+            loss = loss + weights.velocity * terms["velocity"]
+        if prediction.pose.flow is not None and weights.flow:
+            terms["flow"] = _mean_flow_loss(images, prediction.pose.flow)
+            loss = loss + weights.flow * terms["flow"]
+        return {"loss": loss, **terms, "moving": torch.stack(moving).mean()}
+
+    def validate(self) -> dict[str, float]:
+        """Photometric loss, errors of the motion, and of depth by condition; `score` is the absRel by day where depth is known
+        (median-scaled without the velocity loss), or else the photometric loss.
+        """
+        figures = self._judge_video() | self._judge.figures(self._predict_depth)
+        scaled = "abs_rel" if self.config.loss.velocity else "abs_rel_median"
+        known = [value for name, value in figures.items() if name.endswith(f"/{scaled}")]
+        learnt = [value for name, value in figures.items() if name == f"{self._held_out.triplets[0].current.condition}/{scaled}"]
+        return {"score": (learnt or known or [figures["photometric"]])[0], **figures}
+
+    def _judge_video(self) -> dict[str, float]:
+        judge, triplets = MotionJudge(self.dataset.triplets), self._held_out.triplets
+        count = min(len(triplets), self.config.data.validation_frames)
+        photometric = []
+        for place in np.unique(np.linspace(0, len(triplets) - 1, count).astype(int)):
+            batch = single_batch(self._held_out[int(place)], self.networks)
+            prediction = self._predict(batch)
+            photometric.append(float(self._terms(prediction, pixels(batch["images"]), batch)["photometric"]))
+            judge.add(triplets[int(place)], list(prediction.pose.neighbours_from_current[0].double().cpu().numpy()))
+        return {"photometric": float(np.mean(photometric)), **judge.figures()}
+
+    def _predict_depth(self, sample: Sample) -> Depth:
+        return predict_metres(self.networks.depth, sample, self.config.focal_length)
+
+    def _predict(self, batch: Mapping[str, Any]) -> VideoPrediction:
+        inputs = pixels(batch["original_input"])
+        prediction: VideoPrediction = self.networks(inputs, self._focal_scale(batch), pixels(batch["images"]), batch["intrinsics"])
+        return prediction
+
+    def _focal_scale(self, batch: Mapping[str, Any]) -> Tensor:
+        return focal_scale(batch["input_intrinsics"][:, 0, 0], self.config.focal_length, batch["input"].shape[2])
+
+    def picture(self, batch: Mapping[str, Any]) -> Picture:
+        """Input, depth, what the auto-mask keeps, and the current frame redrawn from the next one, of up to four items."""
+        first = {name: value[:4] for name, value in batch.items()}
+        prediction = self._predict(first)
+        motions, divisor = prediction.pose.neighbours_from_current, self.config.loss.divisors[0]
+        views = synthesise(pixels(first["images"]), first["intrinsics"], prediction.depth, motions, divisor)
+        return draw_views(first["original_input"], prediction.depth, views)
+
+    def save(self, folder: Path) -> None:
+        """A checkpoint that the estimator loads, with the pose network beside it for the student."""
+        save_checkpoint(folder, self.networks.depth, half=True)
+        save_pose_net(folder / POSE_NET_FOLDER, self.networks.pose)
+
+
+def single_batch(item: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
+    """One item of a `VideoDataset` as a batch on the module's device."""
+    device = next(module.parameters()).device
+    return {name: torch.from_numpy(np.asarray(value))[None].to(device) for name, value in item.items() if isinstance(value, np.ndarray)}
+
+
+def draw_views(inputs: Tensor, depth: Tensor, views: Views, more: Mapping[str, Sequence[Picture]] | None = None) -> Picture:
+    """A sheet: inputs uint8 [B, h, w, 3], depth [B, 1, h, w], auto-mask and redrawn frame; `more`: further columns by label."""
+    moving = minimum_reprojection(views.target, views.warped, views.sources).moving
+    redrawn = (views.warped[1].image.clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).cpu().numpy()
+    columns: dict[str, Sequence[Picture]] = {
+        "input": list(inputs.cpu().numpy()),
+        "depth": draw_depths(depth),
+        "auto-mask": draw_masks(moving),
+    }
+    columns |= {"from the next frame": list(redrawn), **(more or {})}
+    return contact_sheet(list(zip(*columns.values(), strict=True)), 320, column_labels=list(columns))
+
+
+def draw_depths(depth: Tensor) -> list[Picture]:
+    """Metres [B, 1, h, w] in colours."""
+    return [colourise_depth(metres) for metres in depth[:, 0].float().cpu().numpy()]
+
+
+def draw_masks(masks: Tensor) -> list[Picture]:
+    """Masks [B, 1, h, w], white where true."""
+    return [np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=-1) for mask in masks[:, 0].cpu().numpy()]
+
+
+def _known_velocity_loss(motions: Tensor, distances: Tensor) -> Tensor:
+    known = torch.isfinite(distances)
+    lengths = motions[:, :, :3, 3][known]
+    return velocity_loss(lengths, distances[known]) if len(lengths) else motions.sum() * 0
+
+
+def _mean_flow_loss(images: Tensor, flow: Tensor) -> Tensor:
+    previous, following = (flow_loss(images[:, 1], images[:, place], flow[:, direction], CELL) for direction, place in ((0, 0), (1, 2)))
+    return (previous + following) / 2
