@@ -162,8 +162,8 @@ void curtain_wall(inout Surface s, vec3 tint, float seed, vec2 p, vec2 width) {
     float near = clamp(1.3 - max(width.x / size.x, width.y / size.y) * 2.0, 0.0, 1.0);
     s.normal = normalize(s.normal + (0.06 * bend + 0.05 * (noise(p * 0.03 + luck).rgb - 0.5)) * near);
     float floor_lit = hash(vec2(id.y, floor(seed * 77.0)));
-    if (fract(luck * 61.7) < lit_windows * (floor_lit > 0.6 ? 1.8 : 0.6))
-        s.emission = mix(vec3(1.0, 0.86, 0.62), vec3(0.9, 0.95, 1.0), step(0.5, floor_lit)) * (0.25 + 0.4 * f.y) * (1.0 - spandrel);
+    if (fract(luck * 61.7) < lit_windows * (floor_lit > 0.6 ? 1.2 : 0.4))
+        s.emission = mix(vec3(1.0, 0.86, 0.62), vec3(0.9, 0.95, 1.0), step(0.5, floor_lit)) * (0.1 + 0.22 * f.y) * (0.5 + 0.5 * fract(luck * 43.0)) * (1.0 - spandrel);
     vec3 metal = fract(seed * 7.0) > 0.5 ? vec3(0.35, 0.36, 0.37) : vec3(0.07);
     s.albedo = mix(s.albedo, metal, post);
     s.mirror *= 1.0 - post;
