@@ -24,6 +24,8 @@ from ssd_core.road_world.vehicles import make_vehicle
 BLOCK_LENGTH = 40.0
 # Banks level out towards a side street: flat up to the first distance from its middle, whole from the second on.
 _LEVEL_NEAR, _LEVEL_FAR = 9.0, 18.0
+# Bridges cross at an angle.
+_BESIDE_BRIDGE = 6.0
 _LIBRARY, _MODELS, _TREE_HEIGHT = 36, 16, 10.0
 
 
@@ -79,6 +81,7 @@ class BlockBuilder:
         self.start, self.end = index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH
         self.middle = (self.start + self.end) / 2
         self.junction = self._draw_junction()
+        self.overpass = self._draw_overpass()
         self.origin = np.round(self.road.point(self.middle))
         # Numbers that no other block and no driver has: parked vehicles first, walkers from half-way on.
         self.first_instance = 100_000 + (index + 1000) * 1000
@@ -93,6 +96,11 @@ class BlockBuilder:
             return None
         sides = (-1, 1) if form < 0.5 else (-1,) if form < 0.75 else (1,)
         return Junction(self.middle, float(half_width), bool(zebra and self.road.kerb_height > 0), sides, float(self.rng.uniform(70, 120)))
+
+    def _draw_overpass(self) -> float:
+        """Width of a bridge over the middle of the block, metres; 0 for none."""
+        luck, width = self.rng.random(), float(self.rng.choice([3.5, 8.0, 12.0, 24.0], p=[0.35, 0.25, 0.25, 0.15]))
+        return width if luck < self.district.overpass_share and self.junction is None and self.index not in (-1, 0) else 0.0
 
     def rise(self, s: Array, t: Array) -> Array:
         """Height of the banks at road coordinates; they level out towards a side street."""
@@ -118,8 +126,17 @@ class BlockBuilder:
         near, far = self.junction.s - self.junction.half_width, self.junction.s + self.junction.half_width
         return [(self.start, near - margin), (far + margin, self.end)]
 
+    def plots(self, side: int) -> list[tuple[float, float]]:
+        """Stretches of s beside which something may be built or planted: neither side streets nor bridges in the way."""
+        if not self.overpass:
+            return self.free_spans(3.0, side)
+        clear = self.overpass / 2 + _BESIDE_BRIDGE
+        return [(self.start, self.middle - clear), (self.middle + clear, self.end)]
+
     def is_free(self, s: float, margin: float, side: int) -> bool:
-        """Whether a place lies outside side streets."""
+        """Whether a place lies outside side streets and not below a bridge."""
+        if self.overpass and abs(s - self.middle) < self.overpass / 2 + margin:
+            return False
         return any(near <= s <= far for near, far in self.free_spans(margin, side))
 
     def free_place(self, margin: float, side: int) -> float:

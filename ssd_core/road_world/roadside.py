@@ -79,7 +79,10 @@ def park_at_kerb(block: BlockBuilder, side: int) -> None:
         for s in np.arange(block.start + 1.25, block.end, 2.5):
             if rng.random() < district.parking_share and block.is_free(float(s), 6.0, side):
                 yaw = side * np.pi / 2 + (np.pi if rng.random() < 0.35 else 0.0) + rng.normal(0, 0.02)
-                block.park(block.vehicle(0.0), float(s), side * (road.half_width - 2.45 + rng.normal(0, 0.08)), yaw)
+                vehicle = block.vehicle(0.0)
+                inmost = road.lanes_edge + vehicle.length / 2 + 0.15
+                t = max(road.half_width - vehicle.length / 2 - rng.uniform(0.0, 0.5), inmost)
+                block.park(vehicle, float(s), side * t, yaw)
         return
     s = block.start + rng.uniform(0.2, 1.5)
     while True:
@@ -97,20 +100,22 @@ def park_at_kerb(block: BlockBuilder, side: int) -> None:
         s += vehicle.length + rng.uniform(0.7, 1.6)
 
 
-def dress_road(block: BlockBuilder) -> None:
+def dress_road(block: BlockBuilder, uses: dict[int, LandUse]) -> None:
     """What belongs to both sides: barriers, the reservation, wires, gantries, bridges, roadworks."""
     district, rng = block.district, block.rng
     for side, kind in zip((-1, 1), district.barriers, strict=True):
         distance = _barrier_distance(block, kind)
+        if uses[side] == "town" and distance > block.road.house_line:
+            # There the houses' fronts stand.
+            continue
         for near, far in block.free_spans(2.5, side):
             _lay_barrier(block, kind, (near, far), side * distance, -side)
     _dress_median(block)
     if district.has_wires:
         _hang_wires(block)
-    luck, other = rng.random(), rng.random()
-    if luck < district.gantry_share and block.index != 0:
+    if rng.random() < district.gantry_share and block.index != 0 and not block.overpass:
         _raise_gantry(block)
-    elif other < district.overpass_share and block.junction is None:
+    if block.overpass:
         _raise_overpass(block)
     if district.closed_strip:
         _close_strip(block)
@@ -189,8 +194,7 @@ def _raise_overpass(block: BlockBuilder) -> None:
     columns = [-(road.house_line + 1.2), road.house_line + 1.2, -(road.house_line + 16), road.house_line + 16]
     if road.median_width > 1.8:
         columns.append(0.0)
-    along = float(rng.choice([3.5, 8.0, 12.0, 24.0], p=[0.35, 0.25, 0.25, 0.15]))
-    block.place(make_overpass(rng, 62.0, tuple(columns), along, 8.0, rng.uniform(-0.25, 0.25)), block.middle, 0.0)
+    block.place(make_overpass(rng, 62.0, tuple(columns), block.overpass, 8.0, rng.uniform(-0.1, 0.1)), block.middle, 0.0)
 
 
 def _close_strip(block: BlockBuilder) -> None:

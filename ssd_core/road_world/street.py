@@ -44,13 +44,13 @@ def build_block(district: District, index: int) -> Block:
     ground = _ground(block, uses)
     lay_ground(block.builder, block.road, (block.start, block.end), block.junction, ground, district.seed % 97 / 97, block.origin)
     for side in (-1, 1):
-        for near, far in block.free_spans(3.0, side):
-            if uses[side] != "fields" or far - near > 4.0:
+        for near, far in block.plots(side):
+            if far - near > 4.0:
                 _FILLERS[uses[side]](block, side, near, far)
         _skyline(block, side, uses[side])
         dress_pavement(block, side, uses[side])
         park_at_kerb(block, side)
-    dress_road(block)
+    dress_road(block, uses)
     if block.junction is not None:
         build_side_streets(block, uses, ground)
         dress_junction(block)

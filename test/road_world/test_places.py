@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ssd_core.road_world import ground, markings
+from ssd_core.road_world import district, ground, markings
 from ssd_core.road_world.barriers import Run, make_barrier
 from ssd_core.road_world.district import KIND_SHARES, District, make_district, make_road
 from ssd_core.road_world.far_land import FarLand
@@ -93,9 +93,9 @@ def test_grades_and_bends_stay_drivable(kind):
 def test_nothing_stands_in_the_lanes(kind):
     """Below a lorry's height no vertex of anything still lies over a lane."""
     for seed, index in ((1, 1), (4, 2), (6, 3)):
-        district = district_of(kind, seed)
-        road = district.road
-        block = build_block(district, index)
+        place = district_of(kind, seed)
+        road = place.road
+        block = build_block(place, index)
         things = np.concatenate([points_of(part, (Family.FACADE, Family.SOLID, Family.CUTOUT)) for part in (block.shell, block.detail)])
         s, t = road_coordinates(road, things, index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH)
         height = things[:, 2] - road.point(s, t)[:, 2]
@@ -103,13 +103,36 @@ def test_nothing_stands_in_the_lanes(kind):
         assert not (in_lane & (height > 0.0) & (height < 4.0)).any(), (seed, index, things[in_lane & (height < 4.0)][:3])
 
 
+@pytest.mark.parametrize("kind", ROAD_KINDS)
+def test_the_ego_vehicle_keeps_to_its_lane(kind, monkeypatch):
+    monkeypatch.setattr(district, "draw_kind", lambda rng: kind)
+    for seed in (2, 5):
+        scene = Scene.generate(seed)
+        road = scene.road
+        for time in (0.0, 6.5, 19.0):
+            base = scene.world_from_base(time)
+            s = np.array([scene.ego.distance(time)])
+            offset = road.pose(float(s[0]), road.lane_centre(road.ego_lane, 1))[:3, :3].T @ (
+                base[:3, 3] - road.point(s, road.lane_centre(road.ego_lane, 1))[0]
+            )
+            assert abs(offset[1]) < road.lane_width / 2 - 0.95, (seed, time)
+            assert abs(offset[0]) < 0.05 and abs(offset[2]) < 0.02
+
+
+def test_one_pose_is_that_of_many():
+    road = make_road(np.random.default_rng(3), 500.0, "country")
+    s, t, yaw = np.array([-50.0, 12.3, 333.3]), np.array([-1.0, 4.0, 0.5]), np.array([0.1, 3.0, -1.0])
+    for place, pose in zip(zip(s, t, yaw, strict=True), road.poses(s, t, yaw), strict=True):
+        np.testing.assert_allclose(road.pose(place[0], place[1], 0.0, place[2], upright=False), pose, atol=1e-9)
+
+
 @pytest.mark.parametrize("kind", ["motorway", "suburb", "street"])
 def test_blocks_meet_without_a_gap(kind):
     """Where one block's ground ends the next one's begins, at the same height."""
-    district = district_of(kind, 5)
+    place = district_of(kind, 5)
     edges = []
     for index, end in ((1, 2 * BLOCK_LENGTH), (2, 2 * BLOCK_LENGTH)):
-        block = build_block(district, index)
+        block = build_block(place, index)
         points = points_of(block.shell, (Family.GROUND,))
         vertices = block.shell.mesh.vertices[Family.GROUND]
         at_edge = np.abs(vertices[:, 9] - end) < 1e-3
@@ -122,8 +145,8 @@ def test_blocks_meet_without_a_gap(kind):
 
 
 def test_banks_level_out_at_side_streets_and_reach_their_height():
-    district = next(district for seed in range(50) if not (district := district_of("suburb", seed)).road.bank(1).is_flat)
-    road = district.road
+    place = next(place for seed in range(50) if not (place := district_of("suburb", seed)).road.bank(1).is_flat)
+    road = place.road
     bank = road.bank(1)
     beyond = road.house_line + bank.start + bank.width + 1.0
     s = np.arange(0.0, 300.0, 10.0)
@@ -132,8 +155,8 @@ def test_banks_level_out_at_side_streets_and_reach_their_height():
 
 
 def test_the_same_block_every_time_and_kinds_by_share():
-    district = district_of("boulevard", 2)
-    first, second = build_block(district, 3), build_block(district, 3)
+    place = district_of("boulevard", 2)
+    first, second = build_block(place, 3), build_block(place, 3)
     for family, vertices in first.shell.mesh.vertices.items():
         np.testing.assert_array_equal(vertices, second.shell.mesh.vertices[family])
     assert set(KIND_SHARES) == set(ROAD_KINDS) and sum(KIND_SHARES.values()) == pytest.approx(1.0)
@@ -155,11 +178,11 @@ def test_barriers_keep_to_their_line_and_have_a_coarse_version(kind):
 
 
 def test_far_land_lies_below_the_strip_along_the_road():
-    district = district_of("country", 1)
-    far = FarLand(district)
+    place = district_of("country", 1)
+    far = FarLand(place)
     s = np.arange(0.0, 500.0, 25.0)
     for t in (-ground.LAND_EDGE, 0.0, ground.LAND_EDGE):
-        places = district.road.point(s, np.full_like(s, t))
+        places = place.road.point(s, np.full_like(s, t))
         assert (far.height(places[:, :2]) < places[:, 2] - 3.0).all()
     assert all(part.is_still for part in far.parts(np.zeros(2)))
     assert far.parts(np.zeros(2))[0] is far.parts(np.zeros(2))[0]
