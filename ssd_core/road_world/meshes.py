@@ -345,11 +345,12 @@ _Starts = dict[Family, npt.NDArray[np.int64]]
 def _in_chunks(fine: _Blocks, coarse: _Blocks) -> tuple[_Vertices, _Starts | None, _Vertices, _Starts | None]:
     """Quads sorted by chunk, and where each chunk starts; both kinds have the same chunks."""
     kinds = (fine, coarse)
-    anchors = [{family: np.concatenate([quads.anchors() for quads in blocks]) for family, blocks in kind.items()} for kind in kinds]
     vertices = [{family: np.concatenate([quads.vertices for quads in blocks]) for family, blocks in kind.items()} for kind in kinds]
-    everywhere = np.concatenate([np.zeros((0, 2)), *(each for kind in anchors for each in kind.values())])
-    if len(everywhere) == 0 or np.ptp(everywhere, axis=0).max() < 2 * CHUNK_SIDE:
+    # Most meshes are things of a few metres.
+    if all(np.ptp(block[:, :2], axis=0).max() < 2 * CHUNK_SIDE for kind in vertices for block in kind.values() if len(block)):
         return vertices[0], None, vertices[1], None
+    anchors = [{family: np.concatenate([quads.anchors() for quads in blocks]) for family, blocks in kind.items()} for kind in kinds]
+    everywhere = np.concatenate([each for kind in anchors for each in kind.values()])
     low = everywhere.min(axis=0)
     columns = int((everywhere[:, 1].max() - low[1]) // CHUNK_SIDE) + 1
 
