@@ -22,6 +22,7 @@ DENSITY_SHARES = (0.2, 0.3, 0.28, 0.22)
 EGO_TAIL, EGO_NOSE, EGO_HALF_WIDTH = -1.0, 3.7, 0.95
 # Nobody is met farther behind and ahead of the ego vehicle: who drives out of one end comes in again at the other.
 REACH_BEHIND, REACH_AHEAD = 140.0, 250.0
+_PERIOD = REACH_BEHIND + REACH_AHEAD
 # Free room between bodies that is never used up, metres: along the road, and to the side.
 _CLEARANCE, _SIDE_CLEARANCE = 0.6, 0.12
 _SHARPEST_BEND = 0.01
@@ -113,7 +114,7 @@ class Traffic:
         field = self._field
         angle = field("pulse") * time + field("phase")
         ahead = field("start") + field("speed") * time + field("surge") * np.sin(angle) - (1 - field("follows_ego")) * ego_distance
-        ahead = (ahead + REACH_BEHIND) % (REACH_BEHIND + REACH_AHEAD) - REACH_BEHIND
+        ahead = (ahead + REACH_BEHIND) % _PERIOD - REACH_BEHIND
         share = np.clip((time - field("change_time")) / field("change_duration"), 0.0, 1.0)
         t = field("t") + field("change") * share * share * (3 - 2 * share)
         # About 9 m/s: how far along they get while moving over.
@@ -132,14 +133,37 @@ class Traffic:
 
 def make_traffic(seed: int, road: Road, density: Density) -> Traffic:
     """The traffic of a seed. In the ego vehicle's lane there is a place for the ego vehicle, whose bumpers nobody touches."""
-    drivers: list[Driver] = []
     flow = FLOWS[density]
     fleet = _Fleet(seed, road, flow)
+    oncoming, own = list[Driver](), dict[int, list[Driver]]()
     for lane in range(road.lanes_per_direction):
-        drivers.extend(_oncoming_lane(np.random.default_rng([seed, 2, lane, 0]), road, lane, fleet))
+        oncoming.extend(_oncoming_lane(np.random.default_rng([seed, 2, lane, 0]), road, lane, fleet))
         rng = np.random.default_rng([seed, 2, lane, 1])
-        drivers.extend(_own_lane(rng, road, flow, fleet) if lane == road.ego_lane else _neighbour_lane(rng, road, lane, flow, fleet))
-    return Traffic(road, drivers)
+        is_ego_lane = lane == road.ego_lane
+        own[lane] = _own_lane(rng, road, flow, fleet) if is_ego_lane else _neighbour_lane(rng, road, lane, flow, fleet)
+    rng = np.random.default_rng([seed, 2, 99])
+    for lane in (road.ego_lane - 1, road.ego_lane + 1):
+        if lane in own:
+            own[road.ego_lane] = _moving_over(
+                rng, own[road.ego_lane], own[lane], road.lane_centre(lane, 1) - road.lane_centre(road.ego_lane, 1)
+            )
+    return Traffic(road, [*oncoming, *(driver for lane in own.values() for driver in lane)])
+
+
+def _moving_over(rng: np.random.Generator, lane: list[Driver], other: list[Driver], across: float) -> list[Driver]:
+    """The lane, some of whose drivers move over to where the other lane, if it keeps pace, has a gap for them."""
+    if any(driver.speed != 0 for driver in other):
+        return lane
+    result, taken = list[Driver](), list(other)
+    for driver in lane:
+        room = [(driver.start - one.start + _PERIOD / 2) % _PERIOD - _PERIOD / 2 for one in taken]
+        needed = [(driver.vehicle.length + one.vehicle.length) / 2 + driver.surge + one.surge + _CLEARANCE for one in taken]
+        is_free = all(abs(gap) > need for gap, need in zip(room, needed, strict=True))
+        if driver.start > 0 and driver.change == 0 and is_free and rng.random() < 0.5:
+            driver = dataclasses.replace(driver, change=across, change_time=rng.uniform(1, 12), change_duration=rng.uniform(3.0, 6.0))
+            taken.append(driver)
+        result.append(driver)
+    return result
 
 
 def _oncoming_lane(rng: np.random.Generator, road: Road, lane: int, fleet: _Fleet) -> list[Driver]:
@@ -153,8 +177,8 @@ def _oncoming_lane(rng: np.random.Generator, road: Road, lane: int, fleet: _Flee
 
 
 def _neighbour_lane(rng: np.random.Generator, road: Road, lane: int, flow: Flow, fleet: _Fleet) -> list[Driver]:
-    """Creeps past the ego vehicle or is passed by it."""
-    drift = rng.uniform(-1.5, 1.5)
+    """Creeps past the ego vehicle, is passed by it, or keeps pace."""
+    drift = 0.0 if rng.random() < 0.4 else rng.uniform(-1.5, 1.5)
     return [dataclasses.replace(driver, speed=drift) for driver in _ring(rng, road, road.lane_centre(lane, 1), 1, flow, fleet)]
 
 
@@ -166,7 +190,7 @@ def _ring(rng: np.random.Generator, road: Road, lane_t: float, direction: int, f
     while True:
         vehicle = fleet.draw(rng)
         gap = flow.shortest_gap + rng.exponential(flow.mean_gap) + 2 * surge
-        if s + vehicle.length + gap > REACH_BEHIND + REACH_AHEAD:
+        if s + vehicle.length + gap > _PERIOD:
             return drivers
         t = _across(rng, road, lane_t, direction, vehicle)
         # Each answers a little later than who drives in front.

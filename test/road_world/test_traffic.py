@@ -16,7 +16,7 @@ from ssd_core.road_world.traffic import (
     REACH_BEHIND,
 )
 
-TIMES = (0.0, 2.3, 7.1, 12.6, 19.0)
+TIMES = (0.0, 2.3, 5.2, 7.1, 9.4, 12.6, 19.0)
 
 
 def overlaps(poses, sizes):
@@ -41,7 +41,7 @@ def test_the_overlap_test_itself():
 
 @pytest.mark.parametrize("density", DENSITIES)
 def test_nobody_cuts_into_anybody(density):
-    for seed in range(10):
+    for seed in range(6):
         scene = Scene.generate(seed, density=density)
         traffic = scene.traffic
         owner = np.concatenate([[-1], traffic.owners])
@@ -91,3 +91,19 @@ def test_everybody_stays_in_reach_and_moves():
 def test_the_same_seed_is_the_same_traffic():
     first, second = Scene.generate(11), Scene.generate(11)
     np.testing.assert_array_equal(first.traffic.poses(4.0, 30.0), second.traffic.poses(4.0, 30.0))
+
+
+def test_some_change_lanes():
+    changes = 0
+    for seed in range(16):
+        traffic = Scene.generate(seed, density="normal").traffic
+        changing = [number for number, driver in enumerate(traffic.drivers) if driver.change]
+        changes += len(changing)
+        for number in changing:
+            driver = traffic.drivers[number]
+            middle = driver.change_time + driver.change_duration / 2
+            t = [traffic.positions(time, 0.0)[1][number] for time in (0.0, middle, 40.0)]
+            np.testing.assert_allclose(t, [driver.t, driver.t + driver.change / 2, driver.t + driver.change])
+            # Turned towards where they go.
+            assert np.sign(traffic.positions(middle, 0.0)[2][number]) == np.sign(driver.change)
+    assert changes >= 2
