@@ -124,7 +124,8 @@ class LidarCaster:
         weather = make_weather(condition, scene.seed)
         rng = np.random.default_rng([scene.seed, 7, round(time * 1e4) % 2**32])
         # Matt surfaces return less from afar; what comes back below a noise floor is lost.
-        returned = (0.15 + brightness) * np.exp(-ranges * (0.008 + 0.03 * weather.rain))
+        thick_air = max(weather.fog_density - 0.008, 0.0)
+        returned = (0.15 + brightness) * np.exp(-ranges * (0.008 + 0.03 * max(weather.rain, weather.snowfall) + thick_air))
         hit &= returned > rng.uniform(0.0, 0.09, len(ranges))
         intensity = np.clip(returned * 110.0 * rng.uniform(0.85, 1.15, len(ranges)), 0.0, 255.0)
         columns: list[Array] = [self._directions * ranges[:, None], np.round(intensity)[:, None], self._rings[:, None].astype(np.float64)]
