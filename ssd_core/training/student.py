@@ -138,8 +138,9 @@ class StudentTask:
         """
         self.config, data = config, config.data
         teacher = open_checkpoint(config.teacher).load_model()
-        self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config, teacher))
+        # Before the teacher is frozen: a copy of frozen parameters would be frozen too.
         self.networks = StudentNetwork(_first_student(config, teacher))
+        self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config, teacher))
         self.module: nn.Module = self.networks
         self._size = self.networks.depth.description.input_size
         camera = teacher.description.training_camera
