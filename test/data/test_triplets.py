@@ -5,7 +5,9 @@ import dataclasses
 import functools
 import pickle
 import sys
+from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +16,7 @@ import pytest
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.transforms import MIRROR
-from ssd_core.data.triplets import Augmentation, Draw, EpochOrder, TripletDataset, TripletRule, find_triplets
+from ssd_core.data.triplets import Augmentation, Draw, EpochOrder, StandIn, TripletDataset, TripletRule, find_triplets
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, decode_image, encode_jpeg
@@ -195,6 +197,30 @@ def test_a_dataset_travels_without_its_open_source() -> None:
     assert_equal_items(wanted, copy[0])
     dataset.close()
     assert_equal_items(wanted, dataset[0])
+
+
+def test_stand_ins_take_the_inputs_place_alone_and_change_no_other_draw(tmp_path: Path) -> None:
+    night = tmp_path / "night.jpg"
+    night.write_bytes(encode_jpeg(np.full((96, 160, 3), 9, dtype=np.uint8)))
+    other = make_frames()[0]
+    stand_ins = {f"front/{index}": [StandIn("night", night), StandIn("day-rain", other)] for index in range(1, 7)}
+    options: dict[str, Any] = {"augmentation": Augmentation(0.5, 0.0, 0.0), "seed": 3}
+    plain, mixed = make_dataset(**options), make_dataset(**options, stand_ins=stand_ins, p_original=1 / 3)
+    seen: Counter[str] = Counter()
+    for epoch in range(20):
+        for place in range(6):
+            one, two = plain[Draw(epoch, place)], mixed[Draw(epoch, place)]
+            seen[two["input_condition"]] += 1
+            for name in set(one) - {"input", "input_condition"}:
+                np.testing.assert_array_equal(one[name], two[name])
+            if two["input_condition"] == "night":
+                assert abs(two["input"].astype(int) - 9).max() <= 2
+            elif two["input_condition"] == "day-rain":
+                assert (two["input"] != one["input"]).any()
+            else:
+                np.testing.assert_array_equal(one["input"], two["input"])
+    assert all(28 <= seen[name] <= 52 for name in ("unknown", "night", "day-rain"))
+    assert make_dataset(**options, stand_ins=stand_ins)[2]["input_condition"] == "unknown"
 
 
 def test_bad_rules_and_empty_lists_are_named() -> None:
