@@ -23,6 +23,8 @@ from ssd_core.road_world.traffic import DENSITIES, DENSITY_SHARES, FLOWS, Densit
 MIN_SPEED = 0.5
 # How far the world is built around the ego vehicle, metres of road.
 _REACH_BEHIND, _REACH_AHEAD = 130.0, 240.0
+# Fast roads bend little: from this speed limit on (m/s) one sees farther along them.
+_FAST, _FAST_REACH = 16.0, 380.0
 _TOP_SPEED = 38.0
 # Parked vehicles, people and street furniture only appear this near: beyond, they are a few pixels.
 _DETAIL_BEHIND, _DETAIL_AHEAD = 75.0, 130.0
@@ -106,7 +108,8 @@ class Scene:
         parts = list(self._still)
         if self._district is not None:
             parts.extend(self._far_land.parts(self.road.position(here)))
-            for index in range(int((here - _REACH_BEHIND) // BLOCK_LENGTH), int((here + _REACH_AHEAD) // BLOCK_LENGTH) + 1):
+            ahead = _REACH_AHEAD if self.road.speed_limit < _FAST else _FAST_REACH
+            for index in range(int((here - _REACH_BEHIND) // BLOCK_LENGTH), int((here + ahead) // BLOCK_LENGTH) + 1):
                 block = self._block(index)
                 parts.append(block.shell)
                 if not -_DETAIL_BEHIND < (index + 0.5) * BLOCK_LENGTH - here < _DETAIL_AHEAD:
@@ -172,7 +175,7 @@ class Scene:
         if index not in self._known_crossers:
             assert self._district is not None
             stretch = index * BLOCK_LENGTH, (index + 1) * BLOCK_LENGTH
-            liveliness = 0.25 * self._district.people_per_block
+            liveliness = 0.5 * self._district.people_per_block
             self._known_crossers[index] = self._crossings.of_stretch(index, *stretch, self._block(index).junction, liveliness)
         return self._known_crossers[index]
 
