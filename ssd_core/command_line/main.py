@@ -15,6 +15,7 @@ from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
 from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
+from ssd_core.command_line.render_sheet import render_sheet
 from ssd_core.command_line.terminal import tell
 from ssd_core.command_line.train import train
 
@@ -26,6 +27,7 @@ app.command()(nuscenes_to_bag)
 app.add_typer(dataset, name="dataset")
 app.command()(render)
 app.command()(render_dataset)
+app.command()(render_sheet)
 app.command()(train)
 
 

@@ -36,6 +36,16 @@ class Weather(str, enum.Enum):
     SNOW = "snow"
 
 
+class CameraPreset(str, enum.Enum):
+    """Kinds of cameras (see ssd_core.road_world.presets)."""
+
+    NUSCENES = "nuscenes"
+    KITTI = "kitti"
+    ROBOTCAR = "robotcar"
+    DDAD = "ddad"
+    MIXED = "mixed"
+
+
 class _Event(NamedTuple):
     time: float
     order: int

@@ -139,8 +139,10 @@ def _mixed(pixels: int, generator: np.random.Generator, ahead: bool) -> Viewpoin
     yaw = float(generator.normal(0.0, 8.0) if ahead else generator.uniform(-180.0, 180.0))
     # The wider of both sides, so that neither tall nor wide pictures get lenses that nobody makes.
     field_of_view = math.radians(generator.uniform(35.0, 105.0))
-    distortion = -0.15 * float(generator.random()) if generator.random() < 0.25 else 0.0
     share = 0.5 / math.tan(field_of_view / 2) * max(1.0, height / width)
+    # Weak enough that the corners lie inside the fold of the distortion, at (2/3)^2 / (3 |k1|) squared.
+    strongest = min(0.15, 0.09 / (0.25 * (1 + (height / width) ** 2) / share**2))
+    distortion = -strongest * float(generator.random()) * bool(generator.random() < 0.25)
     pitch, roll = float(generator.normal(-2.0, 4.0)), float(generator.normal(0.0, 1.2))
     body: EgoBody | None = ("bonnet", "car", None)[int(generator.integers(3))]
     low, high = float(generator.uniform(1.1, 1.4)), float(generator.uniform(1.53, 2.4))

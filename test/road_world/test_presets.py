@@ -51,7 +51,9 @@ def test_mixed_cameras_spread_wide() -> None:
     heights = [view.base_from_camera[2, 3] for view in views]
     assert min(heights) < 0.9 and max(heights) > 2.6
     assert {view.ego_body for view in views} == {"bonnet", "car", None}
-    assert any(view.camera.is_distorted for view in views)
+    bent = [view.camera for view in views if view.camera.is_distorted]
+    assert len(bent) > 50
+    assert all(np.isfinite(camera.rays()).all() for camera in bent[:20])
     for view in views:
         assert view.camera.width * view.camera.height == pytest.approx(50_000, rel=0.03)
         np.testing.assert_allclose(view.base_from_camera[:3, :3] @ view.base_from_camera[:3, :3].T, np.eye(3), atol=1e-12)
