@@ -102,16 +102,20 @@ class Crossings:
     def _on_foot(self, rng: np.random.Generator, start: float, end: float, junction: Junction | None) -> list[Crosser]:
         """One to three people together; if it isn't safe they stay at the kerb."""
         s = rng.uniform(start, end)
+        if junction is None and self._road.parking_width > 0:
+            # There would be parked vehicles in the way.
+            return []
         if junction is not None:
             s = junction.s + rng.choice([-1, 1]) * (junction.half_width + 3.0) + rng.normal(0, 0.6)
         speed = rng.uniform(2.6, 3.4) if rng.random() < 0.12 else rng.uniform(1.1, 1.7)
         side, reach = int(rng.choice([-1, 1])), self._road.half_width + rng.uniform(0.4, 1.0)
-        begin = self._ego_time(s) - rng.uniform(3.0, 11.0) - reach / speed
-        group = []
-        for number in range(int(rng.choice([1, 1, 1, 2, 3]))):
-            place = float(s) + number * 0.75
-            crosser = Crosser(make_person(rng), self._road, place, side, reach + rng.uniform(0, 0.2), begin + rng.uniform(0, 0.6), speed, 0)
-            group.append(crosser if self._is_safe(crosser) else dataclasses.replace(crosser, start=np.inf))
+        # Patient people look again, but don't cross late.
+        arrivals = self._ego_time(s) - reach / speed - rng.uniform(2.5, 14.0, 4)
+        people = [(make_person(rng), float(s) + number * 0.75, rng.uniform(0, 0.5)) for number in range(int(rng.choice([1, 1, 1, 2, 3])))]
+        for begin in (*arrivals, np.inf):
+            group = [Crosser(who, self._road, place, side, reach, float(begin) + wait, speed, 0) for who, place, wait in people]
+            if begin == np.inf or all(self._is_safe(crosser) for crosser in group):
+                break
         return group
 
     def _from_side_street(self, rng: np.random.Generator, junction: Junction, side: int, others: list[Crosser]) -> list[Crosser]:
