@@ -18,7 +18,6 @@ from ssd_core.road_world.meshes import MATERIAL_COLUMN, Mesh
 
 MAX_LIGHTS = 26
 MAX_FOOTPRINTS = 24
-MAX_DROPS = 14
 SHADOW_SIZE = 1280
 _ATTRIBUTES = ("in_position", "in_normal", "in_colour", "in_uv", "in_material", "in_labels")
 _FORMAT = "3f 3f 3f 2f 2f 2f"
@@ -277,7 +276,7 @@ def make_noise(size: int) -> npt.NDArray[np.uint8]:
 def _header(features: tuple[str, ...], material: Material | None) -> str:
     lines = ["#version 330", *(f"#define {feature}" for feature in features)]
     lines += [f"#define {material.name} {material.value}" for material in Material]
-    lines += [f"#define MAX_LIGHTS {MAX_LIGHTS}", f"#define MAX_FOOTPRINTS {MAX_FOOTPRINTS}", f"#define MAX_DROPS {MAX_DROPS}"]
+    lines += [f"#define MAX_LIGHTS {MAX_LIGHTS}", f"#define MAX_FOOTPRINTS {MAX_FOOTPRINTS}"]
     lines += [f"#define MATERIAL {'int(material_and_seed.x + 0.5)' if material is None else material.value}"]
     lines += [f"#define SHADOW_SIZE {SHADOW_SIZE}.0"]
     return "\n".join(lines) + "\n"

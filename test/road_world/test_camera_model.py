@@ -11,6 +11,7 @@ import pytest
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix, invert_pose, transform_points
 from ssd_core.road_world.camera_model import CameraModel
+from ssd_core.road_world.darkroom import Shot
 from ssd_core.road_world.materials import Material
 from ssd_core.road_world.meshes import MeshBuilder, Part
 from ssd_core.road_world.renderer import RenderedView, Renderer
@@ -160,9 +161,17 @@ def test_the_weather_of_a_scene_does_not_depend_on_other_conditions() -> None:
             assert weather.exposure > 0 and weather.fog_density > 0 and (weather.sky_light >= 0).all()
 
 
-def test_an_optical_frame_sees_the_sun_where_it_stands() -> None:
-    from ssd_core.road_world.darkroom import Shot
+def test_an_open_shutter_moves_with_the_ego_vehicle() -> None:
+    weather = dataclasses.replace(make_weather("night", 1), shutter=0.02)
+    scene = lit_wall(0.2)
+    pose = scene.world_from_base(0.0) @ MOUNTING
+    moved, turned = Shot(CAMERA, scene, pose, 0.0, weather, CameraModel(shutter=2.0)).motion()
+    np.testing.assert_allclose(moved, (0.0, 0.0, 0.04 * scene.speed(0.0)), atol=1e-3)
+    np.testing.assert_allclose(turned, 0.0, atol=1e-4)
+    assert not np.concatenate(Shot(CAMERA, scene, pose, 0.0, weather, CameraModel()).motion()).any()
 
+
+def test_an_optical_frame_sees_the_sun_where_it_stands() -> None:
     scene = lit_wall(0.2)
     weather = dataclasses.replace(make_weather("day-clear", 1), sun_direction=np.array([1.0, 0.0, 0.0]))
     for camera_axes, seen in ((BODY_FROM_OPTICAL, True), (BODY_FROM_OPTICAL @ np.diag([-1.0, 1.0, -1.0, 1.0]), False)):
