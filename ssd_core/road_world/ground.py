@@ -130,6 +130,11 @@ def carriageway(road: Road) -> tuple[Strip, ...]:
         if road.parking_width > 0:
             bays = Symbol.BAYS_ACROSS if road.parking_width > 3 else Symbol.BAYS_ALONG
             strips.append(_lane(side, edge, road.half_width, Line.SOLID, Line.NONE, paint.surface, symbol=bays))
+    if road.kerb_height > 0:
+        # Water has nowhere else to go.
+        strips = [
+            strip._replace(style=(*strip.style[:2], strip.style[2] + code_of(0, 0, Surface.ASPHALT, has_drains=True))) for strip in strips
+        ]
     strips.extend(_median(road))
     return tuple(sorted(strips, key=lambda strip: strip.right))
 

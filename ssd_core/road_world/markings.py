@@ -66,6 +66,6 @@ class Paint:
     symbol_share: float = 0.2
 
 
-def code_of(right: int, left: int, surface: Surface, symbol: Symbol = Symbol.NONE) -> float:
-    """The number: lines along the right and the left edge, surface and symbol."""
-    return float(right + 16 * left + 256 * surface + 2048 * symbol)
+def code_of(right: int, left: int, surface: Surface, symbol: Symbol = Symbol.NONE, has_drains: bool = False) -> float:
+    """The number: lines along the right and the left edge, surface, symbol, and whether covers and gullies lie in it."""
+    return float(right + 16 * left + 256 * surface + 2048 * symbol + 32768 * has_drains)

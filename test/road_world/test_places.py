@@ -199,6 +199,6 @@ def test_the_shader_knows_the_same_numbers():
         assert {"LINE": Line, "SURFACE": Surface, "SYMBOL": Symbol}[prefix][member] == value
     assert f"SYMBOL_LENGTH = {markings.SYMBOL_LENGTH:.1f}" in source
     assert len(Symbol) <= 16 and len(Surface) <= 8 and max(Line) < YELLOW
-    # The shader unpacks it with shifts of 4, 4 and 3 bits.
-    number = int(code_of(Line.DOUBLE + YELLOW, Line.INSET, Surface.HATCHED, Symbol.BOX))
-    assert (number & 15, number >> 4 & 15, number >> 8 & 7, number >> 11) == (12, 5, 5, 9)
+    # The shader unpacks it with shifts of 4, 4, 3 and 4 bits.
+    number = int(code_of(Line.DOUBLE + YELLOW, Line.INSET, Surface.HATCHED, Symbol.BOX, has_drains=True))
+    assert (number & 15, number >> 4 & 15, number >> 8 & 7, number >> 11 & 15, number >= 32768) == (12, 5, 5, 9, True)

@@ -31,7 +31,7 @@ float of_seed(float salt) {
 }
 
 // Cracks and tar seams, patches of later asphalt, covers of manholes, oil and the tracks of tyres.
-vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh) {
+vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh, bool has_drains) {
     float tone = is_fresh ? mix(0.04, 0.065, of_seed(7.7)) : mix(0.075, 0.17, of_seed(7.7));
     float worn = is_fresh ? 0.15 : mix(0.35, 1.0, of_seed(23.0));
     float blotch = noise(p * 0.021 + street_seed).r;
@@ -58,7 +58,7 @@ vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh) {
     float place = floor(p.x / 19.0);
     vec2 cover = vec2(p.x - (place + 0.2 + 0.6 * hash(vec2(place, floor(middle)))) * 19.0, p.y - middle - 1.2 * (hash(vec2(floor(middle), place)) - 0.5));
     float from_cover = length(cover);
-    if (from_cover < 0.45 && hash(vec2(place * 1.7, floor(middle) + 9.0)) < 0.3 * worn) {
+    if (has_drains && from_cover < 0.45 && hash(vec2(place * 1.7, floor(middle) + 9.0)) < 0.3 * worn) {
         float ring = smoothstep(0.03, 0.0, abs(from_cover - 0.36));
         base = mix(base, vec3(0.045, 0.042, 0.04) * (0.7 + 0.6 * step(0.5, fract(dot(cover, vec2(9.0, 9.0))))), smoothstep(0.40, 0.37, from_cover));
         base *= 1.0 - 0.6 * ring;
@@ -202,11 +202,11 @@ vec3 land(int style, vec2 p, vec2 width) {
     return mix(straw, green * 1.2, smoothstep(0.55, 0.8, clump)) * texture_of;
 }
 
-vec3 carriageway(vec2 p, float grain, vec2 lane, int kind, vec2 width) {
+vec3 carriageway(vec2 p, float grain, vec2 lane, int kind, vec2 width, bool has_drains) {
     if (kind == SURFACE_CONCRETE) return concrete(p, grain, lane, width);
     if (kind == SURFACE_COBBLES) return cobbles(p, grain, width);
     if (kind == SURFACE_GRAVEL) return land(4, p, width);
-    vec3 base = asphalt(p, grain, lane, width, kind == SURFACE_FRESH_ASPHALT);
+    vec3 base = asphalt(p, grain, lane, width, kind == SURFACE_FRESH_ASPHALT, has_drains);
     if (kind == SURFACE_BUS_LANE) return base * (of_seed(71.0) < 0.5 ? vec3(2.6, 0.9, 0.7) : vec3(1.0, 1.0, 0.95));
     if (kind == SURFACE_CYCLE_LANE) return base * (of_seed(71.0) < 0.5 ? vec3(2.2, 0.8, 0.65) : vec3(0.8, 1.7, 0.9));
     return base;
@@ -222,15 +222,16 @@ Surface surface() {
     if (material <= STOP_LINE) {
         vec2 lane = colour.xy;
         int number = int(colour.z + 0.5);
-        ivec4 code = ivec4(number & 15, (number >> 4) & 15, (number >> 8) & 7, number >> 11);
+        ivec4 code = ivec4(number & 15, (number >> 4) & 15, (number >> 8) & 7, (number >> 11) & 15);
+        bool has_drains = number >= 32768;
         vec2 paint = markings(material, p, width, grain, lane, code, material_and_seed.y);
         float tracks = smoothstep(0.34, 0.0, abs(abs(p.y - (lane.x + lane.y) * 0.5) - 0.78));
-        vec3 base = carriageway(p, grain, lane, code.z, width);
+        vec3 base = carriageway(p, grain, lane, code.z, width, has_drains);
         float from_kerb = half_width - abs(p.y);
         // Dirt gathers at the kerb, and gullies take the water there.
         base = mix(base, vec3(0.10, 0.09, 0.075), 0.45 * smoothstep(0.5, 0.0, from_kerb) * noise(p * 0.11).r);
         vec2 gully = vec2(mod(p.x, 24.0) - 12.0, from_kerb - 0.28);
-        if (material == ROAD && abs(gully.x) < 0.26 && abs(gully.y) < 0.22) base = vec3(0.035) * (0.6 + step(0.5, fract(gully.x * 14.0)));
+        if (has_drains && material == ROAD && abs(gully.x) < 0.26 && abs(gully.y) < 0.22) base = vec3(0.035) * (0.6 + step(0.5, fract(gully.x * 14.0)));
         s.albedo = mix(base, mix(vec3(0.60, 0.60, 0.57), vec3(0.56, 0.37, 0.05), paint.y), paint.x);
         float water = noise(p * 0.035 + street_seed * 2.0).r * 0.75 + tracks * 0.2 + 0.12 * noise(p * 0.21).g;
         s.puddle = wetness * smoothstep(0.15, 0.75, water + wetness * 0.25) * (1.0 - 0.35 * paint.x);
