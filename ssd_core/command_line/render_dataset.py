@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ssd-depth render-dataset`: drives through rendered streets as a folder in the layout of nuScenes or Oxford RobotCar."""
+"""`ssd-depth render-dataset`: rendered streets as a folder in the layout of nuScenes or Oxford RobotCar, or our own with dense depth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from ssd_core.command_line.render import Weather
+from ssd_core.command_line.render import CameraPreset, Weather
 
 if TYPE_CHECKING:
     from ssd_core.geometry.camera import PinholeCamera
@@ -40,10 +40,11 @@ _Advance = Callable[[], None]
 
 
 class Layout(str, enum.Enum):
-    """Data sets whose folders can be written."""
+    """Data sets whose folders can be written; frames is our own frame dataset."""
 
     NUSCENES = "nuscenes"
     ROBOTCAR = "robotcar"
+    FRAMES = "frames"
 
 
 def render_dataset(
@@ -60,8 +61,19 @@ def render_dataset(
     rate: Annotated[float, typer.Option(min=0.1, help="Pictures a second of each camera.")] = 12.0,
     key_every: Annotated[int, typer.Option(min=1, help="nuScenes: every so many-th picture is a key frame, with a lidar scan.")] = 6,
     scan_rate: Annotated[float, typer.Option(min=0.1, help="RobotCar: laser scans a second.")] = 25.0,
+    preset: Annotated[list[CameraPreset], typer.Option(help="frames: kinds of cameras, one drawn a picture; once or several times.")] = [  # noqa: B006
+        CameraPreset.MIXED
+    ],
+    looks: Annotated[
+        int | None, typer.Option(min=1, help="frames: conditions a picture, drawn; default: all of --condition, pixel on pixel.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="frames: processes that render.")] = 1,
 ) -> None:
-    """Render drives into a folder that the loaders of nuScenes or RobotCar (ours or others') read; depth and poses are exact."""
+    """Render drives into a folder that the loaders of nuScenes or RobotCar (ours or others') read; depth and poses are exact.
+
+    frames: single pictures with dense depth for supervised training, `--rate` a second of driving (0.2 is a good one), each through a
+    camera of its own; a run that was stopped goes on.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -72,6 +84,9 @@ def render_dataset(
     jobs = [(number, weather) for number in range(seed, seed + drives) for weather in dict.fromkeys(condition)]
     pictures = max(2, math.ceil(seconds * rate))
     scans = math.ceil(seconds * scan_rate) if layout is Layout.ROBOTCAR else 0
+    if layout is Layout.FRAMES:
+        write_frames(out, list(range(seed, seed + drives)), list(dict.fromkeys(condition)), looks, preset, pictures, rate, width, workers)
+        return
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task(layout.value, total=len(jobs) * (pictures * (cameras if layout is Layout.NUSCENES else 1) + scans))
         try:
@@ -112,6 +127,47 @@ def write_nuscenes(
                     jpeg = encode_jpeg(view.image, 92)
                     writer.add_picture(mounted.name, _stamp(start, shot), jpeg, mounted.camera, mounted.base_from_camera, base, is_key)
                     advance()
+
+
+def write_frames(
+    out: Path,
+    seeds: list[int],
+    conditions: list[Weather],
+    looks: int | None,
+    presets: list[CameraPreset],
+    pictures: int,
+    rate: float,
+    width: int,
+    workers: int,
+) -> None:
+    """Single views with dense depth (see RenderPlan); pictures of about width x 9/16 width pixels, in each kind's aspect."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from ssd_core.data.rendered import RenderPlan, render_frames
+    from ssd_core.road_world.graphics import GraphicsError
+    from ssd_core.storage.configuration import validate_configuration
+
+    values = {
+        "first_scene": seeds[0],
+        "scenes": len(seeds),
+        "moments": pictures,
+        "interval_s": 1 / rate,
+        "views": 1,
+        "conditions": [weather.value for weather in conditions],
+        "looks": looks,
+        "presets": [preset.value for preset in presets],
+        "camera_variety": 1.0,
+        "width": width,
+        "height": round(width * 9 / 16),
+    }
+    plan = validate_configuration(RenderPlan, values, "--looks, --condition")
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("frames", total=None)
+        try:
+            render_frames(plan, out, lambda done, total: progress.update(task, completed=done, total=total), workers)
+        except GraphicsError as error:
+            raise OSError(str(error)) from error
 
 
 def write_robotcar(

@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from ssd_core.command_line.main import app
 from ssd_core.command_line.render import Weather
 from ssd_core.command_line.render_dataset import robotcar_camera, write_nuscenes, write_robotcar
 from ssd_core.data.frame import Frame
+from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.data.nuscenes import NuScenesFrames
 from ssd_core.data.robotcar import RobotCarFrames
 from ssd_core.geometry.lidar import SparseDepth
@@ -76,7 +79,7 @@ def test_nuscenes_folder_agrees_with_the_renderer(tmp_path: Path) -> None:
     assert key.condition == "night" and source.image(key).shape == (90, 160, 3) and source.warnings == []
     sparse = source.lidar_depth(key)
     assert sparse is not None and len(sparse.z) > 400
-    assert np.mean(relative_errors(sparse, exact_depth(key, mount)) < 0.03) > 0.9  # the lidar, higher up, sees over things
+    assert np.mean(relative_errors(sparse, exact_depth(key, mount)) < 0.03) > 0.85  # the lidar, higher up, sees over things
     sweep = source.frame(key.next_id or "")
     depth = exact_depth(sweep, mount)
     for frame_id in (sweep.previous_id, sweep.next_id):
@@ -101,3 +104,18 @@ def test_robotcar_folder_agrees_with_the_renderer(tmp_path: Path) -> None:
     assert np.mean(relative_errors(sparse, depth) < 0.05) > 0.8  # vehicles move while the scans gather
     for other in (frames[0], frames[2]):
         assert largest_pixel_error(frame, other, mount, depth) < 0.1
+
+
+def test_frames_have_dense_depth_and_cameras_of_the_presets(tmp_path: Path) -> None:
+    arguments = ["--out", tmp_path / "set", "--format", "frames", "--preset", "kitti", "--condition", "snow", "--condition", "dusk",
+                 "--looks", 1, "--drives", 1, "--seconds", 2, "--rate", 1, "--seed", SEED, "--width", 64]  # fmt: skip
+    result = CliRunner().invoke(app, ["render-dataset", *map(str, arguments)])
+    assert result.exit_code == 0, result.output
+    source = FrameDataset(tmp_path / "set")
+    frames = source.frames()
+    assert len(frames) == 2 and {frame.condition for frame in frames} <= {"snow", "dusk"}
+    for frame in frames:
+        depth = source.dense_depth(frame)
+        assert frame.camera is not None and depth is not None
+        assert frame.camera.width / frame.camera.height == pytest.approx(3.3, rel=0.1)
+        assert depth.shape == source.image(frame).shape[:2]
