@@ -496,7 +496,7 @@ def _panel(
 
 
 def _ends(builder: MeshBuilder, end: float, front_plate: float | None, rear_plate: float, is_fine: bool, seed: float) -> None:
-    """Number plates, and lamps behind for those whose body has none."""
+    """Number plates in front, unless there is no front plate, and behind."""
     if not is_fine:
         return
     if front_plate is not None:

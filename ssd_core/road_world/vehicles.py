@@ -7,12 +7,10 @@ import numpy as np
 
 from ssd_core.road_world.bodies import PAINTS, Unit, Vehicle
 from ssd_core.road_world.cars import make_car
-from ssd_core.road_world.large_vehicles import make_box_lorry, make_large_vehicle
+from ssd_core.road_world.large_vehicles import make_large_vehicle
 from ssd_core.road_world.two_wheelers import make_cyclist, make_motorcyclist
 
-__all__ = ["PAINTS", "Unit", "Vehicle", "make_cyclist", "make_lorry", "make_motorcyclist", "make_two_wheeler", "make_vehicle"]
-
-make_lorry = make_box_lorry
+__all__ = ["PAINTS", "Unit", "Vehicle", "make_two_wheeler", "make_vehicle"]
 
 
 def make_vehicle(rng: np.random.Generator, large: float = 0.25) -> Vehicle:
