@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from accelerate import Accelerator
-from accelerate.utils import set_seed
+from accelerate.utils import DistributedDataParallelKwargs, broadcast_object_list, set_seed
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
@@ -94,7 +94,12 @@ class Trainer:
     def __init__(self, task: Task, loop: LoopConfig, folder: Path, console: Console | None = None) -> None:
         self.task, self.loop, self.folder = task, loop, folder
         self.console = console or Console()
-        self.accelerator = Accelerator(mixed_precision=_mixed_precision(loop.precision), gradient_accumulation_steps=loop.accumulation)
+        self.accelerator = Accelerator(
+            mixed_precision=_mixed_precision(loop.precision),
+            gradient_accumulation_steps=loop.accumulation,
+            # Checkpoints of transformers hold weights that their forward pass never uses.
+            kwargs_handlers=[DistributedDataParallelKwargs(find_unused_parameters=True)],
+        )
         set_seed(loop.seed)
         groups = task.parameter_groups()
         self._optimiser = torch.optim.AdamW(groups, weight_decay=loop.weight_decay)
@@ -118,8 +123,6 @@ class Trainer:
         """Train; returns the figures of the last validation. Raises TrainingError on a loss that isn't finite."""
         self.folder.mkdir(parents=True, exist_ok=True)
         self._resume()
-        # Everything random in the loss is drawn from here, whatever happened before.
-        torch.manual_seed(self.loop.seed * 1_000_003 + self.progressed.step)
         started = time.monotonic()
         if self.accelerator.is_main_process:
             self._writer = SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.progressed.step)
@@ -144,7 +147,12 @@ class Trainer:
 
     def _is_over(self, started: float) -> bool:
         out_of_time = self.loop.minutes is not None and time.monotonic() - started > 60 * self.loop.minutes
-        return self.is_finished or out_of_time
+        if self.accelerator.num_processes == 1:
+            return self.is_finished or out_of_time
+        # Only the first process validates, and clocks differ: it decides for all, or they would wait for each other for ever.
+        decision = [self.is_finished or out_of_time]
+        broadcast_object_list(decision)
+        return decision[0]
 
     def _steps(self) -> Iterator[list[Any]]:
         while not self.is_finished:
@@ -187,6 +195,8 @@ class Trainer:
         return None
 
     def _step(self, batches: list[Any]) -> dict[str, float]:
+        # Whatever is random in a step is drawn from here, in a run that was stopped and in one that wasn't.
+        torch.manual_seed((self.loop.seed * 1_000_003 + self.progressed.step) * 64 + self.accelerator.process_index)
         self._module.train()
         sums: dict[str, float] = {}
         for number, batch in enumerate(batches):

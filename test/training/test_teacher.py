@@ -17,7 +17,6 @@ from ssd_core.losses.photometric import PhotometricLoss, minimum_reprojection
 from ssd_core.model.pose_net import load_pose_net
 from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.storage.configuration import validate_configuration
-from ssd_core.storage.json_lines import read_json_lines
 from ssd_core.training.depth_network import pixels
 from ssd_core.training.run import run_training
 from ssd_core.training.teacher import TeacherConfig, TeacherTask, single_batch
@@ -137,17 +136,12 @@ def test_a_run_validates_draws_and_writes_what_estimator_and_student_load(recipe
     assert sheet.shape[1] == 4 * 320 + 3 * 4
 
 
-@pytest.mark.parametrize("architecture", ["correlation", "resnet"])
-def test_it_goes_on_bit_for_bit_after_a_stop(recipe: Path, tmp_path: Path, architecture: str) -> None:
-    overrides = [f"pose.architecture={architecture}", "loop.validate_every=10", "loop.steps=3"]
-    run_training(recipe, tmp_path / "whole", overrides, Console(quiet=True))
-    run_training(recipe, tmp_path / "stopped", [*overrides, "loop.minutes=1e-9"], Console(quiet=True))
-    trainer, _ = run_training(recipe, tmp_path / "stopped", overrides, Console(quiet=True))
-    assert trainer.is_finished
-    curves = [read_json_lines(tmp_path / name / "history.jsonl") for name in ("whole", "stopped")]
-    assert curves[0] == curves[1]
-    for file in ("model.safetensors", f"pose_net/{'model.safetensors'}"):
-        assert (tmp_path / "whole" / "last" / file).read_bytes() == (tmp_path / "stopped" / "last" / file).read_bytes()
+def test_the_papers_pose_network_learns_too(video: Path) -> None:
+    task = make_task(video, pose={"architecture": "resnet"})
+    losses = task.losses(task.module, single_batch(task.dataset[0], task.networks), 0)
+    assert "flow" not in losses
+    losses["loss"].backward()
+    assert all(parameter.grad is not None for parameter in task.networks.pose.head.parameters())
 
 
 def test_without_odometry_metres_are_refused_and_scale_free_training_is_not(tmp_path: Path) -> None:
