@@ -100,9 +100,21 @@ def _merged(base: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:
-    for key in keys[:-1]:
-        inner = values.setdefault(key, {})
-        if not isinstance(inner, dict):
-            raise ConfigurationError(f"{'.'.join(keys)}: {key!r} holds a value, not a section")
-        values = inner
-    values[keys[-1]] = value
+    """Put a value where the keys lead; a number leads into a list, whose entry must be there already."""
+    inner: Any = values
+    for place, key in enumerate(keys):
+        is_last = place == len(keys) - 1
+        if isinstance(inner, list):
+            if not key.isdigit() or int(key) >= len(inner):
+                raise ConfigurationError(f"{'.'.join(keys)}: {key!r} is none of the {len(inner)} entries, which are numbered from 0")
+            if is_last:
+                inner[int(key)] = value
+            else:
+                inner = inner[int(key)]
+        elif isinstance(inner, dict):
+            if is_last:
+                inner[key] = value
+            else:
+                inner = inner.setdefault(key, {})
+        else:
+            raise ConfigurationError(f"{'.'.join(keys)}: {keys[place - 1]!r} holds a value, not a section")

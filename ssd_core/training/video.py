@@ -19,7 +19,6 @@ from torch.utils.data import Dataset
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, FrameSource
 from ssd_core.data.frame_dataset import FrameDataset
-from ssd_core.data.nuscenes import NuScenesFrames
 from ssd_core.data.rendered_sequences import RenderedSequences
 from ssd_core.data.source import open_source
 from ssd_core.data.translations import read_translations
@@ -71,7 +70,8 @@ def open_video(source: RecordedVideo | RenderedSequences, folder: Path) -> Video
     try:
         frames = reader.frames()
         by_id = {frame.frame_id: frame for frame in frames}
-        look_up = reader.frame if isinstance(reader, NuScenesFrames) else by_id.__getitem__
+        # Sources with a `frame` of their own find pictures that stand at the sides only, such as the sweeps between key frames.
+        look_up = getattr(reader, "frame", by_id.__getitem__)
         chosen = [frame for frame in frames if frame.condition in conditions]
         found = find_triplets(chosen, rule, look_up)
     finally:

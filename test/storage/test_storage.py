@@ -152,3 +152,15 @@ def test_a_base_that_is_missing_or_goes_round_is_named(tmp_path: Path) -> None:
     (tmp_path / "two.yaml").write_text("base: one.yaml\n")
     with pytest.raises(ConfigurationError, match="circle"):
         load_configuration(Outer, tmp_path / "one.yaml")
+
+
+class Listed(StrictModel):
+    parts: tuple[Inner, ...] = ()
+
+
+def test_a_number_leads_into_a_list(tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_text("parts: [{share: 0.1}, {share: 0.2}]\n")
+    configuration = load_configuration(Listed, tmp_path / "c.yaml", ["parts.1.share=0.9"])
+    assert [part.share for part in configuration.parts] == [0.1, 0.9]
+    with pytest.raises(ConfigurationError, match=r"parts\.2\.share: '2' is none of the 2 entries"):
+        load_configuration(Listed, tmp_path / "c.yaml", ["parts.2.share=0.9"])

@@ -19,8 +19,6 @@ from ssd_core.storage.json_lines import read_json_lines
 from ssd_core.training.run import run_training
 from ssd_core.training.supervised import SupervisedConfig, SupervisedDataset, SupervisedTask
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def frames(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -139,13 +137,6 @@ def test_wrong_keys_name_their_path(recipe: Path, tmp_path: Path) -> None:
     result = CliRunner().invoke(app, ["train", "--config", str(recipe), "--out", str(tmp_path / "out"), "loop.stepps=3"])
     assert result.exit_code != 0
     assert "loop.stepps" in str(result.exception)
-
-
-def test_the_recipes_that_ship_are_valid() -> None:
-    recipes = sorted((ROOT / "training" / "recipes").glob("*.yaml"))
-    assert recipes
-    for path in recipes:
-        load_configuration(SupervisedConfig, path)
 
 
 def test_all_parameters_are_trained_once(recipe: Path, frames: Path) -> None:
