@@ -16,6 +16,7 @@ from ssd_core.data.rendered import Range, RenderedFrame, ScenePlan
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.images.codec import encode_jpeg
+from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.sensors import BODY_FROM_OPTICAL
@@ -49,6 +50,9 @@ class RenderedSequences(ScenePlan):
     """Metres above the road."""
     pitch: Range = (-1.0, 1.0)
     """Degrees, up is positive."""
+    camera_variety: float = pydantic.Field(default=0.3, ge=0, le=1)
+    """How much the cameras of scenes differ in colours, tones, noise and dirt; exposure is fixed, since light that changes from frame
+    to frame is no motion."""
     jpeg_quality: pydantic.PositiveInt = 95
 
     @pydantic.model_validator(mode="after")
@@ -66,7 +70,8 @@ class RenderedSequences(ScenePlan):
         clip_s = (self.frames - 1) * self.interval_s
         scene = Scene.generate(seed, self.clips * (clip_s + self.clip_gap_s) + 1)
         camera, base_from_camera = self._camera(np.random.default_rng([seed, 92]))
-        renderer = Renderer(camera)
+        model = dataclasses.replace(CameraModel.draw(seed, self.camera_variety), metering=0.0, jpeg_quality=None)
+        renderer = Renderer(camera, camera_model=model)
         for clip in range(self.clips):
             start = 0.5 + clip * (clip_s + self.clip_gap_s)
             for place in range(self.frames):

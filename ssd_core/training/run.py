@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -70,8 +71,9 @@ def _folder_of(source: Path | ScenePlan | RecordedVideo, console: Console) -> Pa
     plan = {"revision": REVISION, **source.model_dump(mode="json")}
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
     folder = default_cache_folder() / "rendered" / f"scenes_{source.first_scene}_{source.scenes}_{key}"
+    workers = len(os.sched_getaffinity(0))
     # One process renders, the others wait and find it there.
     with PartialState().local_main_process_first(), Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
-        render_frames(source, folder, lambda done, total: progress.update(bar, completed=done, total=total))
+        render_frames(source, folder, lambda done, total: progress.update(bar, completed=done, total=total), workers)
     return folder
