@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -27,6 +28,9 @@ CLEAR_LAMP = (0.5, 0.52, 0.54)
 _HEADLIGHT_COLOUR = (1.0, 0.93, 0.8)
 # Smooth normals stop at edges sharper than this cosine.
 _CREASE = 0.55
+_STEEL_DISC, _HUB = (0.28, 0.28, 0.29), (0.10, 0.10, 0.105)
+# The shader's wheel with this seed is closed.
+_PLAIN_RIM = 0.5
 
 
 class Unit(NamedTuple):
@@ -132,6 +136,25 @@ def add_wheel(builder: MeshBuilder, x: float, y: float, radius: float, width: fl
     builder.quads(np.stack([middle, ring[:-1:2], ring[1::2], ring[2::2]], axis=1), Material.WHEEL, (0.4, 0.4, 0.42), seed,
                   uv=np.stack([zero, flat[:-1:2], flat[1::2], flat[2::2]], axis=1),
                   normals=np.broadcast_to((0.0, side, 0.0), (sides // 2, 4, 3)))  # fmt: skip
+
+
+def add_steel_wheel(builder: MeshBuilder, x: float, y: float, radius: float, width: float, hub: float, sides: int = 10) -> None:
+    """A lorry's wheel: a tyre whose outer side lies at y, and in it a plain disc whose middle stands `hub` metres out (in, if negative)."""
+    side, angle = np.sign(y), np.linspace(0, 2 * np.pi, sides + 1)
+    flat = np.stack([np.cos(angle), np.zeros(sides + 1), np.sin(angle)], axis=-1)
+    # Share of the radius and metres out: the inner side of the tyre, its outer edge, the hub.
+    profile = ((1.0, -width), (0.97, 0.0), (0.36, hub))
+    rings = [flat * share * radius + (x, y + side * out, radius) for share, out in profile]
+    tread, disc = (
+        np.stack([outer[:-1], outer[1:], inner[1:], inner[:-1]], axis=1)[:, :: -1 if side > 0 else 1]
+        for outer, inner in itertools.pairwise(rings)
+    )
+    builder.quads(tread, Material.RUBBER, DARK)
+    # Without an angle in its uv the shader paints no spokes.
+    across = np.array([0.97, 0.97, 0.36, 0.36])[:: -1 if side > 0 else 1]
+    uv = np.broadcast_to(np.stack([across, np.zeros(4)], axis=-1), (sides, 4, 2))
+    builder.quads(disc, Material.WHEEL, _STEEL_DISC, _PLAIN_RIM, uv=uv)
+    builder.disc((x, y + side * hub, radius), (0.0, side, 0.0), 0.36 * radius, Material.METAL, _HUB, sides=sides)
 
 
 def add_flat_wheel(builder: MeshBuilder, x: float, y: float, radius: float, seed: float) -> None:

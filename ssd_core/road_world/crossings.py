@@ -8,7 +8,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.ground import Junction
 from ssd_core.road_world.meshes import Array, Part
 from ssd_core.road_world.people import Person, figure_parts, make_person
@@ -66,16 +65,14 @@ class Crosser:
         along = np.array([-np.sin(heading), np.cos(heading)]) * -self.offset
         # Straight on over the land: the line doesn't bend with the road.
         x, y = middle + away * t * self.side + along
-        height = float(self.road.hills(x, y))
         if isinstance(self.what, Vehicle):
             if abs(t) >= self.reach - 1e-6:
                 return []
-            return [Part(self.what.mesh, _upright(x, y, height, heading), self.instance)]
-        if abs(t) > self.road.half_width:
-            height += self.road.kerb_height
+            return [Part(self.what.mesh, self.road.hills.pose(float(x), float(y), heading), self.instance)]
+        height = self.road.kerb_height if abs(t) > self.road.half_width else 0.0
         walks = self.start < time < self.start + 2 * self.reach / self.speed
         swing = (0.75 if self.speed > 2.2 else 0.5) * np.sin(2.4 * self.speed**0.7 * 1.6 * (time - self.start)) if walks else 0.0
-        return figure_parts(self.what, _upright(x, y, height, heading), float(swing), self.instance)
+        return figure_parts(self.what, self.road.hills.pose(float(x), float(y), heading, height, upright=True), float(swing), self.instance)
 
 
 class Crossings:
@@ -167,10 +164,3 @@ class Crossings:
         lane = self._road.lane_centre(self._road.ego_lane, 1)
         s, t = (self._traffic.positions(time, ego)[:2]) if self._traffic.drivers else (np.zeros(0), np.zeros(0))
         return np.append(s, ego + (EGO_NOSE + EGO_TAIL) / 2), np.append(t, lane)
-
-
-def _upright(x: float, y: float, z: float, heading: float) -> Matrix:
-    pose = np.eye(4)
-    pose[:2, :2] = [[np.cos(heading), -np.sin(heading)], [np.sin(heading), np.cos(heading)]]
-    pose[:3, 3] = x, y, z
-    return pose

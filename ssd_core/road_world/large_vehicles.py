@@ -22,6 +22,8 @@ _LOADS = [_WHITE, _WHITE, _WHITE, (0.04, 0.09, 0.28), (0.35, 0.04, 0.03), (0.05,
           (0.08, 0.2, 0.3), (0.45, 0.12, 0.02)]  # fmt: skip
 _HALF = 1.25
 _WHEEL = 0.5
+# How far the ends of tanks bulge, metres.
+_DISH = 0.5
 
 Assemble = Callable[[MeshBuilder, bool], None]
 
@@ -370,12 +372,14 @@ def _tank(
     builder: MeshBuilder, front: float, back: float, low: float, top: float, half: float, colour: Array, seed: float, is_fine: bool,
     belly: float = 0.0,
 ) -> None:  # fmt: skip
-    """An oval vessel with drawn-in ends; with a `belly` it hangs deeper in the middle, like silos for cement."""
-    x = np.array([front, front - 0.12, front - 0.45, front - 1.3, (front + back) / 2, back + 1.3, back + 0.45, back + 0.12, back])
-    share = np.array([0.55, 0.82, 0.97, 1.0, 1.0, 1.0, 0.97, 0.82, 0.55])
-    if not is_fine:
-        x, share = x[[0, 2, 4, 6, 8]], share[[0, 2, 4, 6, 8]]
-    sides = 20 if is_fine else 8
+    """An oval vessel with dished ends; with a `belly` it hangs deeper in the middle, like silos for cement."""
+    # Dished ends: a quarter of an ellipse from the apex to the wall.
+    dish = np.array([0.0, 0.5, 0.8, 0.96, 1.0]) if is_fine else np.array([0.0, 0.8, 1.0])
+    depth = _DISH * (1 - np.sqrt(1 - dish**2))
+    x = np.concatenate([front - depth, [(front + back) / 2], (back + depth)[::-1]])
+    share = np.concatenate([dish, [1.0], dish[::-1]])
+    ahead = np.sign(x - x.mean()) * np.sqrt(1 - share**2) / _DISH
+    sides = 16 if is_fine else 8
     angle = np.linspace(0, 2 * np.pi, sides + 1)
     deeper = belly * np.clip(1 - np.abs(x - x.mean()) / (np.ptp(x) * 0.42), 0.0, 1.0)
     deeper -= belly * 0.8
@@ -384,26 +388,19 @@ def _tank(
     # A little squarer than an ellipse.
     y, z = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** 0.8 * half, np.sign(np.sin(angle)) * np.abs(np.sin(angle)) ** 0.9 * high
     grid = np.stack([np.broadcast_to(x[:, None], (len(x), sides + 1)), share[:, None] * y,
-                     middle + share[:, None] * z + deeper[:, None] * down], axis=-1)  # fmt: skip
+                     middle + share[:, None] * (z + deeper[:, None] * down)], axis=-1)  # fmt: skip
     corners = np.stack([grid[:-1, :-1], grid[:-1, 1:], grid[1:, 1:], grid[1:, :-1]], axis=2)
-    tilt = np.gradient(share, -x) * half
-    outward = np.stack([np.broadcast_to(-tilt[:, None], grid.shape[:2]), np.broadcast_to(np.cos(angle) / half, grid.shape[:2]),
-                        np.broadcast_to(np.sin(angle) / high, grid.shape[:2])], axis=-1)  # fmt: skip
-    outward[..., 1:] /= np.linalg.norm(outward[..., 1:], axis=-1, keepdims=True)
+    outward = np.stack([np.broadcast_to(ahead[:, None], grid.shape[:2]), share[:, None] * np.cos(angle) / half,
+                        share[:, None] * np.sin(angle) / high], axis=-1)  # fmt: skip
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True)
     normals = np.stack([outward[:-1, :-1], outward[:-1, 1:], outward[1:, 1:], outward[1:, :-1]], axis=2)
     # Lettering reads from the left on both sides.
     is_left = corners[..., 1].mean(axis=-1, keepdims=True) > 0
     uv = np.stack([np.where(is_left, front - corners[..., 0], corners[..., 0] - back), corners[..., 2] - 0.8], axis=-1)
+    uv[[*range(len(dish) - 1), *range(1 - len(dish), 0)]] += (50.0, 0.0)
     builder.quads(corners, Material.TANK, colour, seed, uv=uv.reshape(-1, 4, 2), normals=normals.reshape(-1, 4, 3))
-    for station, direction in ((grid[0], 1.0), (grid[-1], -1.0)):
-        middle_point = np.broadcast_to(station[:-1].mean(axis=0), station[:-1:2].shape)
-        cap = np.stack([middle_point, station[:-1:2], station[1::2], station[2::2]], axis=1)
-        builder.quads(
-            cap, Material.TANK, colour, seed, uv=np.full((len(cap), 4, 2), 50.0), normals=np.broadcast_to((direction, 0.0, 0.0), cap.shape)
-        )
     if is_fine:
-        builder.box((float(x.mean()), 0, top - 0.03), (float(np.ptp(x)) * 0.8, 0.5, 0.08), Material.METAL, _STEEL, seed)
+        builder.box((float(x.mean()), 0, top - 0.03), (float(np.ptp(x)) * 0.75, 0.5, 0.08), Material.METAL, _STEEL, seed)
         for position in np.linspace(front - 1.5, back + 1.5, 4):
             builder.tube((float(position), 0, top), (float(position), 0, top + 0.16), 0.25, Material.METAL, _STEEL, sides=8, caps=True)
 
@@ -474,8 +471,11 @@ def _wheels(builder: MeshBuilder, axles: Sequence[float], half: float, radius: f
                     (x - reach * 0.75, y, radius * 2.12),
                 ]
                 builder.quads([arch], Material.MATT, DARK)
-            if is_fine:
-                bodies.add_wheel(builder, x, side * half, radius, 0.3 if radius > 0.4 else 0.22, 0.13)
+            if is_fine and radius > 0.4:
+                # Steered wheels bulge, driven and pulled ones are hollow.
+                bodies.add_steel_wheel(builder, x, side * half, radius, 0.3, 0.05 if x == max(axles) and x > 0 else -0.1)
+            elif is_fine:
+                bodies.add_wheel(builder, x, side * half, radius, 0.22, 0.13)
             else:
                 bodies.add_flat_wheel(builder, x, side * (half + 0.01), radius, 0.13)
 

@@ -75,6 +75,18 @@ class Hills:
             along_x, along_y = along_x + steepness * frequency_x, along_y + steepness * frequency_y
         return height, along_x, along_y
 
+    def pose(self, x: float, y: float, heading: float, height: float = 0.0, upright: bool = False) -> Matrix:
+        """world_from_object of something `height` metres above the land facing `heading`; not upright: pitched and rolled with the land."""
+        land, along_x, along_y = self.at(x, y)
+        cosine, sine = math.cos(heading), math.sin(heading)
+        pose = np.array([[cosine, -sine, 0.0, x], [sine, cosine, 0.0, y], [0.0, 0.0, 1.0, land + height], [0.0, 0.0, 0.0, 1.0]])
+        if not upright:
+            up = np.array([-along_x, -along_y, 1.0]) / math.sqrt(1.0 + along_x * along_x + along_y * along_y)
+            forward = np.array([cosine, sine, cosine * along_x + sine * along_y])
+            forward /= math.sqrt(float(forward @ forward))
+            pose[:3, 0], pose[:3, 1], pose[:3, 2] = forward, np.cross(up, forward), up
+        return pose
+
     def slope(self, x: npt.ArrayLike, y: npt.ArrayLike) -> tuple[Array, Array]:
         """Rise along x and along y, metres a metre."""
         east, north = np.asarray(x, dtype=np.float64), np.asarray(y, dtype=np.float64)
@@ -201,15 +213,7 @@ class Road:
         middle = float(np.interp((s + knot) / 2, self._knots, self._headings))
         x = float(table[index, 0]) + (s - knot) * math.cos(middle) - t * math.sin(heading)
         y = float(table[index, 1]) + (s - knot) * math.sin(middle) + t * math.cos(heading)
-        land, along_x, along_y = self.hills.at(x, y)
-        cosine, sine = math.cos(heading + yaw), math.sin(heading + yaw)
-        pose = np.array([[cosine, -sine, 0.0, x], [sine, cosine, 0.0, y], [0.0, 0.0, 1.0, land + height], [0.0, 0.0, 0.0, 1.0]])
-        if not upright:
-            up = np.array([-along_x, -along_y, 1.0]) / math.sqrt(1.0 + along_x * along_x + along_y * along_y)
-            forward = np.array([cosine, sine, cosine * along_x + sine * along_y])
-            forward /= math.sqrt(float(forward @ forward))
-            pose[:3, 0], pose[:3, 1], pose[:3, 2] = forward, np.cross(up, forward), up
-        return pose
+        return self.hills.pose(x, y, heading + yaw, height, upright)
 
     def poses(self, s: npt.ArrayLike, t: npt.ArrayLike, yaw: npt.ArrayLike = 0.0) -> Array:
         """world_from_object (N, 4, 4) of many things on the land, pitched and rolled with it: pose(..., upright=False), all at once."""

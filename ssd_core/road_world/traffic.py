@@ -13,6 +13,7 @@ import numpy.typing as npt
 from ssd_core.road_world.materials import Material
 from ssd_core.road_world.meshes import Array, Part, exchange_materials
 from ssd_core.road_world.road import Road
+from ssd_core.road_world.two_wheelers import make_motorcyclist
 from ssd_core.road_world.vehicles import Unit, Vehicle, make_two_wheeler, make_vehicle
 
 Density = Literal["free", "normal", "dense", "jam"]
@@ -229,20 +230,25 @@ class _Fleet:
 
     def __init__(self, seed: int, road: Road, flow: Flow) -> None:
         self._seed, self._room, self._large_share = seed, road.lane_width - 2 * _SIDE_CLEARANCE - 0.2, flow.large_share
+        # Nobody pedals along a motorway.
+        self._two_wheelers = 3 if road.kind == "motorway" else 2
 
     def draw(self, rng: np.random.Generator) -> Vehicle:
         """One that fits into a lane."""
         while True:
             kind = int(rng.choice(3, p=[0.95 * (1 - self._large_share), 0.95 * self._large_share, 0.05]))
-            vehicle = _fleet_vehicle(self._seed, kind, int(rng.integers(_MODELS[kind])))
+            number = int(rng.integers(_MODELS[kind]))
+            vehicle = _fleet_vehicle(self._seed, self._two_wheelers if kind == 2 else kind, number)
             if 2 * vehicle.half_width < self._room:
                 return vehicle
 
 
 @functools.lru_cache(maxsize=2 * sum(_MODELS))
 def _fleet_vehicle(seed: int, kind: int, number: int) -> Vehicle:
+    """kind: 0 car, 1 large vehicle, 2 two-wheeler, 3 motorcycle."""
     rng = np.random.default_rng([seed, 17, kind, number])
-    vehicle = make_two_wheeler(rng) if kind == 2 else make_vehicle(rng, float(kind))
+    narrow = {2: make_two_wheeler, 3: make_motorcyclist}
+    vehicle = narrow[kind](rng) if kind in narrow else make_vehicle(rng, float(kind))
     return _braking(vehicle) if rng.random() < _BRAKING_SHARE else vehicle
 
 

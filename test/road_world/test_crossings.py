@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who crosses the road does so without being run over, and vehicles wait where they may not go."""
 
+import dataclasses
+
 import numpy as np
+import pytest
 
 from ssd_core.road_world.crossings import Crosser, Crossings
 from ssd_core.road_world.ground import Junction
 from ssd_core.road_world.people import make_person
-from ssd_core.road_world.road import Road
+from ssd_core.road_world.road import Hills, Road
 from ssd_core.road_world.traffic import EGO_NOSE, Traffic, make_traffic
-from ssd_core.road_world.vehicles import Vehicle
+from ssd_core.road_world.vehicles import Vehicle, make_vehicle
 
 ROAD = Road(lanes_per_direction=1, lane_width=3.4, pavement_width=3.0)
 
@@ -64,3 +67,13 @@ def test_walking_across_moves_legs_and_steps_down_the_kerb():
     assert before[0].world_from_part[2, 3] > middle[0].world_from_part[2, 3] == 0.0
     np.testing.assert_allclose(middle[0].world_from_part[:2, 3], ROAD.position(30.0), atol=1e-6)
     np.testing.assert_allclose(middle[0].world_from_part[:2, 0], (0.0, -1.0), atol=1e-9)
+
+
+def test_vehicles_out_of_side_streets_stand_on_the_slope():
+    slope = dataclasses.replace(ROAD, hills=Hills(((8.0, 0.01, 0.004, 0.0),)))
+    vehicle = make_vehicle(np.random.default_rng(1), 0.0)
+    pose = Crosser(vehicle, slope, 30.0, 1, 40.0, 0.0, 8.0, 7, 1.5).parts(3.0)[0].world_from_part
+    ahead, left = pose[:3, 3] + pose[:3, 0], pose[:3, 3] + pose[:3, 1]
+    for place in (ahead, left):
+        assert place[2] == pytest.approx(float(slope.hills(place[0], place[1])), abs=2e-3)
+    assert abs(pose[2, 1]) > 0.05

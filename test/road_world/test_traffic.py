@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from ssd_core.road_world.meshes import yaw_pose
+from ssd_core.road_world.road import Road
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.traffic import (
     DENSITIES,
@@ -14,7 +15,9 @@ from ssd_core.road_world.traffic import (
     FLOWS,
     REACH_AHEAD,
     REACH_BEHIND,
+    _Fleet,
 )
+from ssd_core.road_world.two_wheelers import make_cyclist, make_motorcyclist
 
 TIMES = (0.0, 2.3, 5.2, 7.1, 9.4, 12.6, 19.0)
 
@@ -107,3 +110,13 @@ def test_some_change_lanes():
             # Turned towards where they go.
             assert np.sign(traffic.positions(middle, 0.0)[2][number]) == np.sign(driver.change)
     assert changes >= 2
+
+
+def test_motorways_have_motorcycles_but_no_bicycles():
+    rng, narrow = np.random.default_rng(1), []
+    for kind in ("motorway", "street"):
+        fleet = _Fleet(5, Road(kind=kind, lane_width=3.6), FLOWS["normal"])
+        vehicles = [fleet.draw(rng) for _ in range(400)]
+        narrow.append({vehicle.half_width for vehicle in vehicles if vehicle.half_width < 0.5})
+    bicycle, motorcycle = (maker(np.random.default_rng(0)).half_width for maker in (make_cyclist, make_motorcyclist))
+    assert narrow == [{motorcycle}, {bicycle, motorcycle}]
