@@ -23,10 +23,9 @@ def motion_from_flow(flow: Tensor, weight: Tensor, depth: Tensor, intrinsics: Te
     intrinsics [B, 3, 3] of the image the flow starts in, and of the other. Returns [B, 4, 4] other_from_this.
     """
     height, width = depth.shape[-2:]
-    rows, columns = torch.arange(height, device=flow.device) * stride, torch.arange(width, device=flow.device) * stride
-    v, u = torch.meshgrid(rows.to(flow), columns.to(flow), indexing="ij")
-    points = torch.cat([_rays(u, v, intrinsics), torch.ones_like(flow[:, :1])], dim=1) * depth[:, None]
-    points = points.flatten(2)
+    rays = cell_rays(intrinsics, (height, width), stride)
+    points = (torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1) * depth[:, None]).flatten(2)
+    u, v = _cells((height, width), stride, flow)
     found = _rays(u + flow[:, 0], v + flow[:, 1], other_intrinsics).flatten(2)
     focal = other_intrinsics[:, 0, 0, None]
     damping = torch.diag(torch.tensor([_DAMPING[0]] * 3 + [_DAMPING[1]] * 3).to(flow))
@@ -43,6 +42,17 @@ def motion_from_flow(flow: Tensor, weight: Tensor, depth: Tensor, intrinsics: Te
         step = torch.linalg.solve(normal, torch.einsum("bkni,bkn->bi", weighted, residual))
         motion = matrix_from_motion(step[:, :3], step[:, 3:]) @ motion
     return motion
+
+
+def cell_rays(intrinsics: Tensor, size: tuple[int, int], stride: int) -> Tensor:
+    """[B, 2, h, w]: x/z and y/z of every `stride`-th pixel from the top left one, for intrinsics [B, 3, 3] and size (h, w)."""
+    return _rays(*_cells(size, stride, intrinsics), intrinsics)
+
+
+def _cells(size: tuple[int, int], stride: int, like: Tensor) -> tuple[Tensor, Tensor]:
+    rows, columns = (torch.arange(side, device=like.device).to(like.dtype) * stride for side in size)
+    v, u = torch.meshgrid(rows, columns, indexing="ij")
+    return u, v
 
 
 def _rays(u: Tensor, v: Tensor, intrinsics: Tensor) -> Tensor:

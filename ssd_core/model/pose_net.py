@@ -20,12 +20,15 @@ from torch import Tensor, nn
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
 from ssd_core.model.config import Preprocessing
-from ssd_core.model.flow_motion import motion_from_flow
+from ssd_core.model.flow_motion import cell_rays, motion_from_flow
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
 
 CELL = 4
 """Pixels between two cells of the correlation network's features."""
+
+_ROAD_BELOW, _FARTHEST = 1.5, 50.0
+"""Metres: how far below the camera its first idea of the world, a flat road, lies, and how far it sees."""
 
 
 class PoseNetConfig(StrictModel):
@@ -70,8 +73,8 @@ class ResNetPoseNet(nn.Module):
         )  # fmt: skip
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics and depth aren't looked at."""
+    def forward(self, images: Tensor, intrinsics: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics aren't looked at."""
         # Always in order of time, so that the network needs to know one direction of driving only.
         pixels = (images - self.mean) / self.std
         pairs = torch.cat([torch.cat([pixels[:, 0], pixels[:, 1]], dim=1), torch.cat([pixels[:, 1], pixels[:, 2]], dim=1)])
@@ -82,8 +85,12 @@ class ResNetPoseNet(nn.Module):
 
 
 class CorrelationPoseNet(nn.Module):
-    """Learnt patches are matched between the frames (soft-argmax of their correlation), and the motion that explains the matches best,
-    given the depth, is found by weighted least squares: nothing is pooled before it is known where it moved.
+    """Learnt patches are matched between the frames (soft-argmax of their correlation), and weighted least squares finds the motion that
+    explains the matches best: nothing is pooled before it is known where it moved.
+
+    Least squares needs depth. It is the network's own, coarse, and starts as a flat road: with it true matches give a translation a
+    quarter as wrong as a constant speed's, with one depth everywhere ten times as wrong. The depth network's, at first one depth
+    everywhere, would therefore lead astray.
     """
 
     mean: Tensor
@@ -101,12 +108,13 @@ class CorrelationPoseNet(nn.Module):
         self.confidence = nn.Conv2d(32 + 2, 1, kernel_size=1)
         nn.init.zeros_(self.confidence.weight)
         nn.init.zeros_(self.confidence.bias)  # type: ignore[arg-type]
+        self.nearness = nn.Sequential(nn.Conv2d(32 + 2, 32, 3, padding=1), nn.ReLU(), nn.Conv2d(32, 1, kernel_size=1))
+        for parameter in self.nearness[-1].parameters():
+            nn.init.zeros_(parameter)
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each; depth [B, 1, H, W] metres of
-        the current frame, to which the motion's scale belongs.
-        """
+    def forward(self, images: Tensor, intrinsics: Tensor) -> PosePrediction:
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels."""
         batch = images.shape[0]
         features = self.encoder(((images - self.mean) / self.std).flatten(0, 1)).float()
         features = features.unflatten(0, (batch, 3))
@@ -117,12 +125,21 @@ class CorrelationPoseNet(nn.Module):
             motions = motion_from_flow(
                 CELL * flow,
                 weight,
-                depth.float()[:, 0, ::CELL, ::CELL].repeat(2, 1, 1),
+                self._depth(features[:, 1], intrinsics[:, 1]).repeat(2, 1, 1),
                 intrinsics[:, 1].repeat(2, 1, 1),
                 torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
                 CELL,
             )
         return PosePrediction(torch.stack(motions.chunk(2), dim=1), torch.stack((CELL * flow).chunk(2), dim=1))
+
+    def _depth(self, features: Tensor, intrinsics: Tensor) -> Tensor:
+        """[B, h, w] metres of the current frame, coarse."""
+        height, width = features.shape[-2:]
+        x, y = cell_rays(intrinsics, (height, width), CELL).unbind(dim=1)
+        road = y.clamp(min=_ROAD_BELOW / _FARTHEST) / _ROAD_BELOW
+        change: Tensor = self.nearness(torch.cat([features, torch.stack([x, y], dim=1)], dim=1))[:, 0]
+        nearness: Tensor = road * change.clamp(-3, 3).exp()
+        return 1 / nearness
 
     def _match(self, current: Tensor, neighbour: Tensor) -> tuple[Tensor, Tensor]:
         """Flow [B, 2, h, w] in cells (u, v), and its weight [B, h, w]."""

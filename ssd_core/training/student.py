@@ -117,8 +117,7 @@ class Frozen(nn.Module):
         """As of `TeacherNetworks`; the inputs are the original day."""
         prediction = self.depth.predict(inputs)
         depth = prediction.depth.float() * scale[:, None, None, None]
-        height, width = images.shape[-2:]
-        motions = self.pose(images, intrinsics, resize_depth(depth, (height, width))).neighbours_from_current.float()
+        motions = self.pose(images, intrinsics).neighbours_from_current.float()
         return _Seen(depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
 
     def _features(self, inputs: Tensor) -> Tensor:

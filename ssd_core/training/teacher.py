@@ -30,7 +30,7 @@ from ssd_core.training.depth_network import depth_parameter_groups, describe, fo
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
 from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
-from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
+from ssd_core.training.view_synthesis import Views, synthesise
 
 POSE_NET_FOLDER = "pose_net"
 """Inside a checkpoint folder of the teacher."""
@@ -106,8 +106,7 @@ class TeacherNetworks(nn.Module):
     def forward(self, inputs: Tensor, focal_scale: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
         """inputs [B, 3, h, w] in 0..1, focal_scale [B] (1 for the training camera); images and intrinsics as `synthesise` takes."""
         depth = self.depth(inputs).float() * focal_scale[:, None, None, None]
-        height, width = images.shape[-2:]
-        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (height, width))))
+        return VideoPrediction(depth, self.pose(images, intrinsics))
 
 
 class TeacherTask:

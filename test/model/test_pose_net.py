@@ -119,7 +119,7 @@ def test_matched_pictures_give_the_motion_of_the_camera() -> None:
     net = create_pose_net(PoseNetConfig(architecture="correlation"))
     with torch.no_grad():
         net.log_sharpness.fill_(5.0)  # type: ignore[operator]
-        prediction = net(triplet, intrinsics(), street_depth().float())
+        prediction = net(triplet, intrinsics())
     assert prediction.flow is not None
     assert prediction.flow[0, 1, 0].median().item() == pytest.approx(-4, abs=0.4)
     turn = prediction.neighbours_from_current[0, :, 0, 2]
@@ -127,14 +127,22 @@ def test_matched_pictures_give_the_motion_of_the_camera() -> None:
     np.testing.assert_allclose(turn.numpy(), [4 / 90, -4 / 90], atol=0.012)
 
 
+def test_its_first_idea_of_the_world_is_a_flat_road() -> None:
+    net = create_pose_net(PoseNetConfig(architecture="correlation"))
+    assert isinstance(net, CorrelationPoseNet)
+    depth = net._depth(torch.rand(1, 32, 18, 32), INTRINSICS.float())
+    v = torch.arange(0, 72, CELL) - 34.2
+    expected = (1.5 * 92 / v.clamp(min=1e-6)).clamp(max=50)
+    torch.testing.assert_close(depth[0], expected[:, None].expand(18, 32))
+
+
 @pytest.mark.parametrize("architecture", ["resnet", "correlation"])
 def test_shapes_start_and_independence_of_the_batch(architecture: str) -> None:
     config = PoseNetConfig.model_validate({"architecture": architecture})
     net = create_pose_net(config, seed=1).train()
-    depth = torch.full((2, 1, 64, 96), 13.0)
-    both = net(images(2), intrinsics(2), depth).neighbours_from_current
+    both = net(images(2), intrinsics(2)).neighbours_from_current
     assert both.shape == (2, 2, 4, 4)
-    torch.testing.assert_close(net(images(2)[:1], intrinsics(), depth[:1]).neighbours_from_current, both[:1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(net(images(2)[:1], intrinsics()).neighbours_from_current, both[:1], atol=1e-5, rtol=0)
     assert inspect.signature(type(net).forward) == inspect.signature(ResNetPoseNet.forward)
     assert sum(parameter.numel() for parameter in net.parameters()) == sum(
         parameter.numel() for parameter in create_pose_net(config, seed=2).parameters()
@@ -145,8 +153,8 @@ def test_resnet_sees_pairs_in_order_of_time() -> None:
     net = create_pose_net(PoseNetConfig(translation_scale=1.0), seed=1)
     one, two = images(seed=1)[:, 0], images(seed=2)[:, 0]
     # From one to two is the first pair of the first triplet and the second pair of the second.
-    first = net(torch.stack([one, two, two], dim=1), intrinsics(), torch.ones(1)).neighbours_from_current
-    second = net(torch.stack([one, one, two], dim=1), intrinsics(), torch.ones(1)).neighbours_from_current
+    first = net(torch.stack([one, two, two], dim=1), intrinsics()).neighbours_from_current
+    second = net(torch.stack([one, one, two], dim=1), intrinsics()).neighbours_from_current
     torch.testing.assert_close(invert_motion(first[:, 0]), second[:, 1], atol=1e-5, rtol=0)
     assert (second[:, 1] - torch.eye(4)).abs().max() > 1e-4
 
@@ -157,7 +165,7 @@ def test_written_and_read_again_it_is_the_same(architecture: str, tmp_path: Path
     save_pose_net(tmp_path / "pose_net", net)
     again = load_pose_net(tmp_path / "pose_net")
     assert again.config == net.config and isinstance(again, (ResNetPoseNet, CorrelationPoseNet))
-    inputs = images(), intrinsics(), torch.full((1, 1, 64, 96), 13.0)
+    inputs = images(), intrinsics()
     torch.testing.assert_close(again(*inputs).neighbours_from_current, net(*inputs).neighbours_from_current)
     (tmp_path / "pose_net" / "model.safetensors").write_bytes(b"half")
     with pytest.raises(ModelLoadError, match="pose_net"):
