@@ -5,6 +5,8 @@ import numpy as np
 import pytest
 
 from ssd_core.road_world import buildings
+from ssd_core.road_world.meshes import CLASS_COLUMN
+from ssd_core.road_world.semantics import SemanticClass
 
 MAKERS = {
     "town house": lambda rng: buildings.make_town_house(rng, 11.2, 4),
@@ -67,3 +69,11 @@ def test_cars_fit_under_the_canopy_of_a_petrol_station():
     corners = points(buildings.make_petrol_station(np.random.default_rng(0)))
     canopy = corners[(corners[:, 1] < 9.0) & (np.abs(corners[:, 0]) > 8.0) & (corners[:, 0] > 0)]
     assert canopy[:, 2].min() > 4.5
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_all_of_a_building_is_of_its_class(name):
+    for seed in range(8):
+        mesh = MAKERS[name](np.random.default_rng(seed))
+        classes = {int(value) for block in mesh.vertices.values() for value in np.unique(block[:, CLASS_COLUMN])}
+        assert classes <= {SemanticClass.BUILDING, SemanticClass.BARRIER if name == "building site" else SemanticClass.BUILDING}
