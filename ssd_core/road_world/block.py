@@ -26,7 +26,9 @@ BLOCK_LENGTH = 40.0
 _LEVEL_NEAR, _LEVEL_FAR = 9.0, 18.0
 # Bridges cross at an angle.
 _BESIDE_BRIDGE = 6.0
-_LIBRARY, _MODELS, _TREE_HEIGHT = 36, 16, 10.0
+_LIBRARY, _MODELS = 36, 16
+# Trees up to the first height are scaled from the second: taller ones have finer leaves for their size.
+_TREE_HEIGHTS = ((13.0, 10.0), (99.0, 18.0))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -193,11 +195,12 @@ class BlockBuilder:
         """One of the district's trees, turned and scaled; beside the road one whose branches leave room for lorries."""
         rng = self.rng
         height = float(rng.uniform(6.0, 14.0) if tall is None else tall)
-        near = distance < self.road.half_width + 4.5
+        near = distance < self.road.half_width + 4.5 + 0.4 * max(height - 12.0, 0.0)
+        grown = next(base for limit, base in _TREE_HEIGHTS if height < limit)
         # Street trees can't be scaled down: their clear height is theirs.
         tree = (
             self.shared(plants.make_street_tree, 6, 8.0 + 2.0 * round((max(height, 8.0) - 8.0) / 2))
             if near
-            else self.shared(plants.make_tree, 12, _TREE_HEIGHT)
+            else self.shared(plants.make_tree, 12, grown)
         )
-        self.place(tree, s, side * distance, rng.uniform(0, 2 * np.pi), scale=1.0 if near else height / _TREE_HEIGHT)
+        self.place(tree, s, side * distance, rng.uniform(0, 2 * np.pi), scale=1.0 if near else height / grown)

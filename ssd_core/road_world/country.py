@@ -22,8 +22,11 @@ def fill_woods(block: BlockBuilder, side: int, near: float, far: float) -> None:
     for piece in range(pieces):
         wood = block.shared(plants.make_wood, 4, float(np.ceil(length)) + 1.0, height)
         block.beside(wood, near + (piece + 0.5) * length, side, line + setback + rng.uniform(-1.0, 1.0))
-    for _ in range(int(rng.integers(0, 4))):
-        block.tree(rng.uniform(near, far), side, line + rng.uniform(0.35, 1.0) * setback, rng.uniform(7, height + 3))
+    old = block.district.has_old_trees
+    for _ in range(int(rng.integers(2, 6) if old else rng.integers(0, 4))):
+        # Of different depth, old ones right at the verge.
+        tall = rng.uniform(12, 23) if old else rng.uniform(7, height + 3)
+        block.tree(rng.uniform(near, far), side, line + max(rng.uniform(0.1 if old else 0.35, 1.0) * setback, 0.8), tall)
     if rng.random() < 0.5:
         block.beside(block.shared(plants.make_bush, 4, 2.5, 1.3), rng.uniform(near, far), side, line + rng.uniform(0.6, 0.95) * setback)
 

@@ -50,6 +50,7 @@ class District:
     junction_share: float = 0.3
     floors: int = 4
     tree_share: float = 0.5
+    has_old_trees: bool = False
     barriers: tuple[BarrierKind, BarrierKind] = ("none", "none")
     median_barrier: BarrierKind = "none"
     has_wires: bool = False
@@ -100,9 +101,10 @@ def make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
         junction_share={"motorway": 0.0, "country": 0.06, "yard": 0.0}.get(kind, rng.uniform(0.15, 0.4)),
         floors=int(rng.integers(3, 7)),
         tree_share=rng.uniform(0.2, 0.9),
+        has_old_trees=bool(rng.random() < {"suburb": 0.65, "country": 0.5, "arterial": 0.3, "boulevard": 0.3}.get(kind, 0.1)),
         barriers=barriers[:2],
         median_barrier=barriers[2],
-        has_wires=bool(rng.random() < {"suburb": 0.6, "country": 0.5, "industrial": 0.4, "street": 0.15, "narrow": 0.3}.get(kind, 0.0)),
+        has_wires=bool(rng.random() < {"suburb": 0.7, "country": 0.5, "industrial": 0.4, "street": 0.15, "narrow": 0.3}.get(kind, 0.0)),
         overpass_share={"motorway": 0.12, "arterial": 0.1, "boulevard": 0.05, "industrial": 0.04, "street": 0.02}.get(kind, 0.0),
         gantry_share={"motorway": 0.16, "arterial": 0.05}.get(kind, 0.0),
         closed_strip=road.shoulder_width > 3.2 and kind != "motorway",
@@ -139,10 +141,10 @@ def _bank(rng: np.random.Generator, lowest: float, highest: float, width: float,
     return Bank(start, width, middle + rng.uniform(-0.6, 0.6) * reach, wave, lowest, highest)
 
 
-def _paint(rng: np.random.Generator, lanes: int, has_centre: bool = True) -> Paint:
+def _paint(rng: np.random.Generator, lanes: int, has_centre: bool = True, yellow_share: float = 0.35) -> Paint:
     """European white, American yellow, or hardly anything."""
     country = rng.random()
-    yellow = YELLOW if country < 0.35 else 0
+    yellow = YELLOW if country < yellow_share else 0
     centre = (
         int(rng.choice([Line.DOUBLE, Line.DOUBLE, Line.DASHED])) + yellow
         if yellow or lanes > 1
@@ -184,12 +186,14 @@ def _closed_strip(rng: np.random.Generator, parking: float) -> float:
 
 
 def _suburb(rng: np.random.Generator) -> Road:
-    """Two lanes between lawns that often rise beside it."""
-    kerb = KERB_HEIGHT if rng.random() < 0.75 else 0.0
+    """Two lanes between lawns that often rise beside it; a verge before the pavement, or a shoulder and no kerb at all."""
+    kerb = KERB_HEIGHT if rng.random() < 0.65 else 0.0
+    verge = rng.uniform(1.2, 4.0) if rng.random() < 0.6 and kerb else 0.0
     banks = tuple(_bank(rng, 0.0, rng.uniform(0.3, 3.0), rng.uniform(5, 14)) if rng.random() < 0.7 else Bank() for _ in range(2))
     return Road(
-        1, rng.uniform(3.2, 3.8), 0.0, rng.uniform(1.5, 3.2) if kerb else rng.uniform(0.6, 1.5),
-        shoulder_width=float(rng.choice([0.0, 0.0, 0.5, 1.8])), kerb_height=kerb, banks=(banks[0], banks[1]), paint=_paint(rng, 1),
+        1, rng.uniform(3.2, 3.8), 0.0, verge + rng.uniform(1.3, 2.6 if verge else 3.2) if kerb else rng.uniform(0.6, 1.5),
+        shoulder_width=float(rng.choice([0.0, 0.0, 0.5, 1.8] if kerb else [0.4, 1.0, 1.8, 2.4])), kerb_height=kerb,
+        banks=(banks[0], banks[1]), paint=_paint(rng, 1, yellow_share=0.55), verge_width=verge,
         speed_limit=float(rng.choice([13.9, 15.6, 18.0])),
     )  # fmt: skip
 

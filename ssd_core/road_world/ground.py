@@ -183,6 +183,9 @@ def roadside(road: Road, side: int, walk: float, land: float) -> tuple[Strip, ..
         kerb += _KERB_TOP
     line = road.house_line
     if line > kerb:
+        if road.verge_width > 0:
+            strips.append(_across(side, kerb, road.half_width + road.verge_width, high, Material.GRASS, (land, 0.0, 0.0)))
+            kerb = road.half_width + road.verge_width
         material = (
             (Material.PAVEMENT, (walk, 0.0, 0.0)) if high > 0 else (Material.GRASS, (GRAVEL if road.kind != "country" else ROUGH, 0.0, 0.0))
         )
@@ -197,6 +200,18 @@ def _land_lines(road: Road, side: int) -> list[tuple[float, float]]:
     marks = [line, 30.0, LAND_EDGE] if bank.is_flat else [line, line + bank.start, line + bank.start + bank.width, 34.0, LAND_EDGE]
     marks = sorted({mark for mark in marks if line <= mark})
     return list(itertools.pairwise(marks))
+
+
+def lay_driveway(
+    builder: MeshBuilder, road: Road, side: int, span: tuple[float, float], reach: float, walk: float, rise: Rise, origin: Array
+) -> None:
+    """Add a paved way between s = span[0] and span[1], from the kerb over the pavement to `reach` metres behind it."""
+    # High enough over the land to win from afar.
+    high, line = road.kerb_height + 0.04, road.house_line
+    marks = [road.half_width + (_KERB_TOP if road.kerb_height > 0 else 0.0), line]
+    marks += [mark for _, mark in _land_lines(road, side) if mark < line + reach] + [line + reach]
+    strips = [_across(side, *pair, high, Material.PAVEMENT, (walk, 0.0, 0.0)) for pair in itertools.pairwise(marks)]
+    lay_strips(builder, road, np.array(span), strips, rise, span[0] % 1.0, origin)
 
 
 def _across(side: int, near: float, far: float, height: float, material: Material, style: tuple[float, float, float]) -> Strip:

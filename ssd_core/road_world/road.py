@@ -123,7 +123,8 @@ class Road:
     """Centre line, cross-section (metres) and land. Without waves: straight along x on flat land.
 
     From the centre line outwards on both sides: half the reservation between the directions, lanes (0 is the innermost),
-    a shoulder, a strip to park on, the pavement, and the land with its bank (right, left). speed_limit in m/s.
+    a shoulder, a strip to park on, the pavement, and the land with its bank (right, left). The first `verge_width` metres
+    of the pavement are grass. speed_limit in m/s.
     """
 
     lanes_per_direction: int = 1
@@ -141,6 +142,7 @@ class Road:
     ego_lane: int = 0
     banks: tuple[Bank, Bank] = (Bank(), Bank())
     paint: Paint = dataclasses.field(default_factory=Paint)
+    verge_width: float = 0.0
 
     @property
     def lanes_edge(self) -> float:

@@ -13,8 +13,7 @@ from ssd_core.road_world.block import BLOCK_LENGTH, BlockBuilder, Walker
 from ssd_core.road_world.district import BarrierKind, LandUse
 from ssd_core.road_world.people import make_person
 from ssd_core.road_world.structures import (
-    WIRE_HEIGHT,
-    WIRE_OFFSETS,
+    WIRES,
     make_billboard,
     make_cone,
     make_digger,
@@ -60,10 +59,11 @@ def _street_life(block: BlockBuilder, side: int, use: LandUse) -> None:
     if use != "park" and line - kerb > 1.9 and rng.random() < district.tree_share:
         for s in np.arange(block.start + 2.0, block.end, 10.0):
             if block.is_free(float(s), 4.0, side) and rng.random() < 0.85:
-                block.tree(float(s), side, kerb + 1.0, rng.uniform(8.0, 12.0))
+                tallest = 19.0 if district.has_old_trees else 12.0
+                block.tree(float(s), side, kerb + 1.0, rng.uniform(8.0, tallest))
     for _ in range(int(rng.poisson(district.people_per_block))):
         speed = rng.choice([-1, 1]) * rng.uniform(0.9, 1.6) if rng.random() < 0.75 else 0.0
-        t = side * rng.uniform(kerb + 0.5, line - 0.3)
+        t = side * rng.uniform(kerb + max(road.verge_width, 0.5), line - 0.3)
         person = block.shared(make_person, _PEOPLE)
         block.walkers.append(
             Walker(person, road, rng.uniform(block.start, block.end), t, speed, rng.uniform(0, 6.28), rng.uniform(0, 6.28))
@@ -173,8 +173,8 @@ def _hang_wires(block: BlockBuilder) -> None:
     t = (1 if district.seed % 2 else -1) * (road.half_width + 0.9)
     here, there = block.start + 8.0, block.start + 8.0 + BLOCK_LENGTH
     block.place(block.shared(make_wire_pole, 2), here, t)
-    for offset in WIRE_OFFSETS:
-        ends = [road.point(s, t + offset, WIRE_HEIGHT) - block.origin for s in (here, there)]
+    for offset, height in WIRES:
+        ends = [road.point(s, t + offset, height) - block.origin for s in (here, there)]
         # The banks at the next block's pole are unknown here, and small beside the road.
         furniture.add_wire(block.builder, ends[0], ends[1], 0.7)
 

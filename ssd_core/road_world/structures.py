@@ -125,7 +125,20 @@ def make_wire_pole(rng: np.random.Generator) -> Mesh:
 
 
 WIRE_HEIGHT = 8.6
-WIRE_OFFSETS = (-0.85, 0.0, 0.85)
+# Power above, telephone below: metres across from the pole, and up.
+WIRES = ((-0.85, WIRE_HEIGHT), (0.0, WIRE_HEIGHT), (0.85, WIRE_HEIGHT), (0.12, 6.7), (0.12, 6.35))
+
+
+def make_mail_box(rng: np.random.Generator) -> Mesh:
+    """A letter box on a wooden post, as they stand at the kerb of American suburbs."""
+    builder, tint = (
+        MeshBuilder(SemanticClass.OBJECT),
+        pick(rng, [(0.02, 0.02, 0.022), (0.30, 0.31, 0.32), (0.5, 0.5, 0.48), (0.04, 0.1, 0.06)]),
+    )
+    builder.box((0, 0, -0.3), (0.1, 0.1, 1.3), Material.MATT, _WOOD)
+    builder.box((0, -0.05, 1.0), (0.17, 0.5, 0.14), Material.METAL, tint)
+    builder.box((0, -0.05, 1.14), (0.17, 0.5, 0.08), Material.METAL, tint, taper=(0.45, 1.0))
+    return builder.build()
 
 
 def make_cone(rng: np.random.Generator) -> Mesh:

@@ -7,7 +7,9 @@ import numpy as np
 
 from ssd_core.road_world import buildings, furniture, plants
 from ssd_core.road_world.block import BlockBuilder
+from ssd_core.road_world.ground import ASPHALT_WALK, PLATES, SLABS, lay_driveway
 from ssd_core.road_world.meshes import Mesh
+from ssd_core.road_world.structures import make_mail_box
 
 _COLUMN = 2.8
 
@@ -50,26 +52,53 @@ def _town_building(block: BlockBuilder, room: float) -> tuple[Mesh, float]:
 
 
 def fill_suburb(block: BlockBuilder, side: int, near: float, far: float) -> None:
-    """Detached houses in gardens under trees."""
+    """Detached houses in gardens under trees, young or old ones, with ways to their garages."""
     rng, s, line = block.rng, near + block.rng.uniform(0, 3), block.road.house_line
-    setback = rng.uniform(3.0, 15.0)
+    old = block.district.has_old_trees
+    setback = rng.uniform(5.0, 20.0) if old else rng.uniform(3.0, 15.0)
     while far - s > 9:
         width = float(rng.choice([8.5, 10.0, 11.5]))
         distance = line + setback + rng.uniform(0.0, 3.0)
         block.beside(block.shared(buildings.make_detached_house, 6, width), s + width / 2, side, distance)
         if rng.random() < 0.12:
             block.beside(block.shared(plants.make_ivy, 2, 4.0, 4.5), s + rng.uniform(2.2, width - 2.2), side, distance)
-        if rng.random() < 0.25:
-            block.beside(block.shared(plants.make_flower_bed, 3), s + rng.uniform(1.5, width), side, line + 0.9, is_detail=True)
-        if rng.random() < 0.4:
-            hedge = block.shared(plants.make_hedge, 2, 6.0, 1.2) if rng.random() < 0.6 else block.shared(furniture.make_fence, 4, 6.0)
-            block.beside(hedge, s + 3.0, side, line + 0.5)
-        if rng.random() < 0.35:
-            block.park(block.vehicle(0.1), s + width + 1.5, side * (line + rng.uniform(3.2, 6.0)), side * np.pi / 2)
+        _garden(block, side, s, width)
+        _way_to_house(block, side, s + width + 1.5, far, setback)
         for _ in range(int(rng.integers(1, 4))):
-            distance = rng.choice([rng.uniform(1.6, 3.5), setback + rng.uniform(13, 19)])
-            block.tree(s + rng.uniform(0, width + 4), side, line + distance, rng.uniform(6.0, 15.0))
+            # Before the houses, or behind them.
+            distance = rng.choice([rng.uniform(0.8, 4.0) if old else rng.uniform(1.6, 3.5), setback + rng.uniform(13, 19)])
+            block.tree(s + rng.uniform(0, width + 4), side, line + distance, rng.uniform(11.0, 24.0) if old else rng.uniform(6.0, 15.0))
         s += width + rng.uniform(4.0, 9.0)
+    if old and far - near > 10:
+        wood = block.shared(plants.make_wood, 4, float(np.ceil(far - near)) + 1.0, 18.0)
+        block.beside(wood, (near + far) / 2, side, line + setback + 20.0)
+
+
+def _garden(block: BlockBuilder, side: int, s: float, width: float) -> None:
+    """What stands along the pavement before a house."""
+    rng, line = block.rng, block.road.house_line
+    if rng.random() < 0.25:
+        block.beside(block.shared(plants.make_flower_bed, 3), s + rng.uniform(1.5, width), side, line + 0.9, is_detail=True)
+    if rng.random() < (0.15 if block.district.has_old_trees else 0.4):
+        hedge = block.shared(plants.make_hedge, 2, 6.0, 1.2) if rng.random() < 0.6 else block.shared(furniture.make_fence, 4, 6.0)
+        block.beside(hedge, s + 3.0, side, line + 0.5)
+
+
+def _way_to_house(block: BlockBuilder, side: int, s: float, far: float, setback: float) -> None:
+    """A driveway about s, maybe a vehicle on it, and a letter box at the kerb."""
+    rng, road = block.rng, block.road
+    has_vehicle, has_box, half = rng.random() < 0.45, rng.random() < 0.4, rng.uniform(1.35, 2.4)
+    if rng.random() < 0.2 or s + half > far:
+        return
+    walk = float(rng.choice([ASPHALT_WALK, PLATES, SLABS]))
+    lay_driveway(block.builder, road, side, (s - half, s + half), setback, walk, block.rise, block.origin)
+    if has_vehicle:
+        back = max(setback - 3.0, 3.2)
+        block.park(
+            block.vehicle(0.08), s, side * (road.house_line + rng.uniform(3.2, back + 0.1)), side * np.pi / 2 + rng.choice([0, np.pi])
+        )
+    if has_box and s + half + 0.4 < far:
+        block.beside(block.shared(make_mail_box, 4), s + half + 0.4, side, road.half_width + 0.5, is_detail=True)
 
 
 def fill_park(block: BlockBuilder, side: int, near: float, far: float) -> None:

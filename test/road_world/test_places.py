@@ -14,8 +14,8 @@ from ssd_core.road_world.district import KIND_SHARES, District, make_district, m
 from ssd_core.road_world.far_land import FarLand
 from ssd_core.road_world.markings import YELLOW, Line, Surface, Symbol, code_of
 from ssd_core.road_world.materials import Family, Material
-from ssd_core.road_world.meshes import MATERIAL_COLUMN
-from ssd_core.road_world.road import ROAD_KINDS, Road
+from ssd_core.road_world.meshes import MATERIAL_COLUMN, MeshBuilder
+from ssd_core.road_world.road import ROAD_KINDS, Bank, Road, Wave
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.street import BLOCK_LENGTH, build_block
 
@@ -202,3 +202,20 @@ def test_the_shader_knows_the_same_numbers():
     # The shader unpacks it with shifts of 4, 4, 3 and 4 bits.
     number = int(code_of(Line.DOUBLE + YELLOW, Line.INSET, Surface.HATCHED, Symbol.BOX, has_drains=True))
     assert (number & 15, number >> 4 & 15, number >> 8 & 7, number >> 11 & 15, number >= 32768) == (12, 5, 5, 9, True)
+
+
+def test_a_verge_lies_between_kerb_and_pavement():
+    strips = ground.roadside(Road(verge_width=2.0, pavement_width=4.0), -1, ground.SLABS, ground.LAWN)
+    verge, walk = (next(strip for strip in strips if strip.material is material) for material in (Material.GRASS, Material.PAVEMENT))
+    kerb = Road().half_width
+    assert verge.right == pytest.approx(-kerb - 2.0) == walk.left and walk.right == pytest.approx(-kerb - 4.0)
+
+
+def test_driveways_lie_on_the_bank_from_kerb_to_house():
+    bank = Bank(1.0, 5.0, 2.0, Wave(0.0, 1.0, 0.0), 2.0, 2.0)
+    road, builder = Road(banks=(bank, bank)), MeshBuilder()
+    ground.lay_driveway(builder, road, 1, (20.0, 23.0), 9.0, ground.PLATES, road.bank_rise, np.zeros(3))
+    points = builder.build().vertices[Family.GROUND][:, :3]
+    assert points[:, 1].min() == pytest.approx(road.half_width, abs=0.2) and points[:, 1].max() == pytest.approx(road.house_line + 9.0)
+    over = points[:, 2] - road.kerb_height - road.bank_rise(points[:, 0], points[:, 1])
+    assert (over > 0.02).all() and (over < 0.06).all()
