@@ -15,6 +15,7 @@ from ssd_core.road_world.meshes import Array
 _LUMINANCE = np.array([0.3, 0.6, 0.1], dtype=np.float32)
 # Automatic exposure reaches no further than this factor from what is right for the condition.
 _METERING_REACH = 5.0
+_SKY_INVERSE_DEPTH = 1e-4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +28,8 @@ class CameraModel:
 
     metering: float = 0.0
     """Share (in stops) of automatic exposure: 0 shows the light as it is, 1 brings every picture to the same brightness."""
+    ground_metering: float = 0.0
+    """Share of the sky that metering leaves out: 1 exposes for the ground alone, and the sky clips."""
     exposure_error: float = 0.0
     """Stops too bright."""
     white_balance: tuple[float, float, float] = (1.0, 1.0, 1.0)
@@ -74,9 +77,14 @@ class CameraModel:
         return _draw(seed, variety)
 
     def exposure(self, right: float, thumbnail: npt.NDArray[np.float32], brightness: float) -> float:
-        """Factor from light to picture. right: for the condition; thumbnail (..., 3+) linear light of this picture; brightness: aim."""
-        light = np.maximum(thumbnail[..., :3] @ _LUMINANCE, 1e-3)
-        metered = brightness / float(np.exp(np.mean(np.log(np.minimum(light, 4.0)))))
+        """Factor from light to picture. right: for the condition; thumbnail (..., 3+) linear light of this picture; brightness: aim.
+
+        Its fourth channel is inverse depth, 0 for sky; without one there is no sky.
+        """
+        light = np.clip(thumbnail[..., :3] @ _LUMINANCE, 1e-3, 4.0)
+        is_sky = thumbnail[..., 3] < _SKY_INVERSE_DEPTH if thumbnail.shape[-1] > 3 else np.zeros(light.shape, dtype=bool)
+        weight = np.where(is_sky, 1.001 - self.ground_metering, 1.0)
+        metered = brightness / float(np.exp(np.average(np.log(light), weights=weight)))
         ratio = float(np.clip(metered / right, 1 / _METERING_REACH, _METERING_REACH))
         return float(right * ratio**self.metering * 2.0**self.exposure_error)
 
@@ -105,10 +113,10 @@ def _draw(seed: int, variety: float) -> CameraModel:
         metering=float(rng.uniform(0.55, 0.9)),
         exposure_error=float(np.clip(rng.normal(0.1, 0.45 * variety), -1.2, 1.4)),
         white_balance=(float(gains[0]), float(gains[1]), float(gains[2])),
-        shoulder=float(np.clip(rng.uniform(-0.7, 1.0), 0, 1)),
-        contrast=float(0.6 + rng.uniform(-0.6, 0.45) * variety),
+        shoulder=float(np.clip(rng.uniform(-1.4, 1.0), 0, 1)),
+        contrast=float(0.65 + rng.uniform(-0.55, 0.35) * variety),
         saturation=float(1.0 + rng.uniform(-0.35, 0.3) * variety),
-        black_level=float(rng.uniform(-0.06, 0.05) * variety),
+        black_level=float(rng.uniform(-0.09, 0.04) * variety),
         vignetting=float(rng.uniform(0.0, 0.6) * variety),
         noise=float(np.exp(rng.uniform(-1.6, 0.7 * variety))),
         blotches=float(rng.uniform(0.0, 1.2) * variety),
@@ -116,7 +124,7 @@ def _draw(seed: int, variety: float) -> CameraModel:
         bloom=float(rng.uniform(0.15, 0.9)),
         streaks=float(rng.uniform(0.2, 1.0) * variety if often[1] else 0.0),
         streak_angle=float(rng.normal(0, 0.5)),
-        flare=float(rng.uniform(0.0, 1.0) * variety),
+        flare=float(rng.uniform(0.0, 1.0) ** 2 * variety),
         dirt=float(rng.uniform(0.1, 0.7) * variety if often[0] else 0.0),
         drops=float(rng.choice([rng.uniform(0.02, 0.15), rng.uniform(0.15, 0.7)], p=[0.65, 0.35]) * variety if often[2] else 0.0),
         drop_size=float(rng.uniform(0.6, 1.5)),
@@ -124,4 +132,5 @@ def _draw(seed: int, variety: float) -> CameraModel:
         blur=float(rng.uniform(0.0, 0.65) * variety if often[4] else 0.0),
         sharpening=float(rng.uniform(0.0, 0.9) * variety if often[5] else 0.0),
         jpeg_quality=int(rng.uniform(55, 96)) if rng.random() < 0.6 * variety else None,
+        ground_metering=float(np.clip(rng.uniform(-0.2, 1.3), 0, 1)),
     )

@@ -327,6 +327,7 @@ class _Frame:
             "fog_colour",
             "wetness",
             "snow",
+            "in_shade",
             "lit_windows",
             "glow",
             "lamp_colour",

@@ -32,7 +32,8 @@ _LAMP_COLOURS = ((1.0, 0.42, 0.07), (1.0, 0.58, 0.22), (1.0, 0.80, 0.56), (0.88,
 class Weather:
     """Light and air of one condition. Colours are linear; directions are world vectors; fog is an extinction per metre.
 
-    sky_glow is added to the sky around the sun. sky_light and bounce_light fall on a white surface that faces up and down. fog_height:
+    sky_glow is added to the sky around the sun. sky_light and bounce_light fall on a white surface that faces up and down; of both,
+    `in_shade` is the share that reaches what lies in shadow, whose sky is hidden too. fog_height:
     metres over which the fog thins to a third. cloud_shape: size, softness, stretch (0 to 1) and opacity of the clouds. snow covers what
     faces up (0 to 1); rain and snowfall are what is in the air. air_light: brightness of drops and flakes in the air. exposure shows
     an average street well, brightness is what automatic exposure aims at (geometric mean); shutter is the exposure time in seconds, noise
@@ -61,6 +62,7 @@ class Weather:
     glow: Array
     lamp_colour: Array
     headlights: float = 1.0
+    in_shade: float = 1.0
     lit_windows: float = 0.0
     wetness: float = 0.0
     rain: float = 0.0
@@ -114,14 +116,15 @@ def _under_the_sun(rng: np.random.Generator, elevation: float) -> Weather:
         cloud_colour=0.55 * sun + 0.5 * horizon,
         cloud_cover=cover,
         cloud_shape=_clouds(rng),
-        fog_density=rng.uniform(0.0003, 0.0018),
+        fog_density=float(np.exp(rng.uniform(np.log(0.0001), np.log(0.0018)))),
         fog_height=70.0,
         fog_colour=horizon * 0.92,
         air_light=horizon,
         exposure=1.15 / _brightness(0.75 * upwards + sky_light),
         shutter=rng.uniform(0.0003, 0.002),
         noise=0.006,
-        brightness=0.125,
+        brightness=float(np.exp(rng.uniform(np.log(0.09), np.log(0.22)))),
+        in_shade=rng.uniform(0.3, 0.75),
         has_shadows=True,
         glow=np.array([float(rng.choice([0.15, 3.0])), 0.5, 0.2, 2.5]),
         lamp_colour=np.zeros(3),

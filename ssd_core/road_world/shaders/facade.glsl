@@ -278,6 +278,8 @@ Surface surface() {
     bool is_back = dot(n, relative) > 0.0;
     if (is_back) n = -n;
     Surface s = Surface(colour, n, 0.0, 60.0, vec3(0.0), 0.0);
+    // The lower, the more stands opposite.
+    if (material <= BLANK_WALL || material == CURTAIN_WALL || material == CLADDING) open_sky = mix(0.5, 1.0, smoothstep(-0.5, 7.0, p.y));
     if (material == WALL) wall_with_windows(s, colour, seed, p, width);
     else if (material == SHOP) shop(s, colour, seed, p, width);
     else if (material == BLANK_WALL) s.albedo = masonry(colour, seed > 0.8 ? 0.5 : seed, p, width);

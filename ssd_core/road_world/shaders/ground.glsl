@@ -32,7 +32,7 @@ float of_seed(float salt) {
 
 // Cracks and tar seams, patches of later asphalt, covers of manholes, oil and the tracks of tyres.
 vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh, bool has_drains) {
-    float tone = is_fresh ? mix(0.04, 0.065, of_seed(7.7)) : mix(0.075, 0.17, of_seed(7.7));
+    float tone = is_fresh ? mix(0.04, 0.065, of_seed(7.7)) : mix(0.08, 0.21, of_seed(7.7));
     float worn = is_fresh ? 0.15 : mix(0.35, 1.0, of_seed(23.0));
     float blotch = noise(p * 0.021 + street_seed).r;
     vec3 base = mix(vec3(1.0, 0.98, 0.95), vec3(0.96, 0.98, 1.0), of_seed(31.0)) * tone * (0.66 + 0.5 * blotch + 0.40 * (grain - 0.5));

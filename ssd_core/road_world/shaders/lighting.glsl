@@ -28,6 +28,7 @@ uniform float time;
 uniform mat3 ego_axes; // rows: forward, left, up
 uniform vec3 ego_lamp; // between the headlights, relative to the camera
 #ifdef SHADOWS
+uniform float in_shade;
 uniform mat4 shadow_from_relative;
 uniform sampler2DShadow shadow_texture;
 #endif
@@ -61,6 +62,16 @@ vec4 noise(vec2 p) {
 float band(float x, float half_width, float across) {
     float soft = max(across, 1e-4);
     return clamp((half_width - abs(x)) / soft + 0.5, 0.0, 1.0) * min(1.0, half_width * 2.0 / soft);
+}
+
+// A cheap guess of what mirrors see: lit ground, a dark uneven skyline of houses and trees, sky with some clouds.
+vec3 surroundings(vec3 direction) {
+    vec4 shape = noise(direction.xy * 0.27 + sky_seed);
+    vec3 sky = mix(sky_gradient(direction), cloud_colour, cloud_shape.w * cloud_cover * smoothstep(0.5, 0.75, shape.b));
+    float skyline = 0.04 + 0.5 * smoothstep(0.35, 0.95, shape.g);
+    vec3 standing = (0.10 * sky_light + 0.5 * bounce_light) * (0.15 + 1.1 * shape.r);
+    vec3 ground = bounce_light * (1.1 + 0.6 * direction.z) + 0.2 * wetness * sky_horizon;
+    return mix(ground, mix(standing, sky, smoothstep(skyline - 0.03, skyline + 0.05, direction.z)), smoothstep(-0.05, 0.01, direction.z));
 }
 
 float sunlight(vec3 n) {
@@ -123,8 +134,10 @@ vec3 shade(Surface s) {
     vec3 n = s.normal;
     vec3 light = mix(bounce_light, sky_light, n.z * 0.5 + 0.5) * open_sky;
 #ifdef SHADOWS
-    float sun = sunlight(n) * max(dot(n, sun_direction), 0.0);
-    light += sun_colour * sun;
+    float lit = sunlight(n), towards = dot(n, sun_direction);
+    float sun = lit * max(towards, 0.0);
+    // What hides the sun hides a part of the sky too.
+    light = light * mix(in_shade, 1.0, lit * smoothstep(-0.3, 0.3, towards)) + sun_colour * sun;
 #endif
 #ifdef NIGHT
     light += lamplight(n) + ego_headlights(n);

@@ -1,4 +1,4 @@
-// The sky in a direction (world axes): gradient, glow around the sun, clouds, stars; and a cheap guess of what mirrors see.
+// The sky in a direction (world axes): gradient, glow around the sun, clouds, stars.
 uniform vec3 sun_direction;
 uniform vec3 sun_colour;
 uniform vec3 sky_horizon;
@@ -38,10 +38,4 @@ vec3 sky_colour(vec3 direction) {
     sky += vec3(0.06) * step(0.997, star) * smoothstep(0.35, 0.05, length(fract(cell) - 0.5)) * clamp(direction.z * 3.0, 0.0, 1.0) * step(sky_zenith.b, 0.012);
 #endif
     return mix(sky, cloud, density * smoothstep(0.0, 0.16, direction.z) * cloud_shape.w);
-}
-
-vec3 surroundings(vec3 direction) {
-    vec3 above = sky_gradient(direction);
-    vec3 houses = mix(sky_horizon * 0.28, above, smoothstep(0.10, 0.34, direction.z));
-    return mix(sky_horizon * 0.14, houses, smoothstep(-0.06, 0.02, direction.z));
 }

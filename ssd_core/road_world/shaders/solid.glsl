@@ -35,7 +35,8 @@ void paint_body(inout Surface s, float seed) {
     }
     s.albedo = mix(s.albedo, vec3(0.12, 0.11, 0.10), clamp(dirt, 0.0, 1.0) * 0.5);
     // Near the ground less of the sky is seen.
-    s.albedo *= mix(0.62, 1.0, smoothstep(0.15, 0.85, height));
+    open_sky = mix(0.3, 1.0, smoothstep(0.1, 0.95, height));
+    s.albedo *= mix(0.7, 1.0, smoothstep(0.15, 0.6, height));
     // Sheet metal is never quite even.
     s.normal = normalize(s.normal + (noise(uv * 0.11 + seed).rgb - 0.5) * 0.05);
     s.mirror *= 1.0 - 0.8 * dirt;
@@ -57,6 +58,7 @@ void paint_wheel(inout Surface s, float seed) {
     s.albedo *= 1.0 - 0.5 * smoothstep(0.06, 0.03, r);
     s.mirror = 0.05 * rim * filled;
     s.sharpness = 30.0;
+    open_sky = 0.55;
 }
 
 Surface surface() {
