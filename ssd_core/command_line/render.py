@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""`ssd-depth render`: a drive through a rendered street as a ROS 2 bag with nuScenes-style topics."""
+"""`ssd-depth render`: a drive through a rendered street as a ROS 2 bag with topics named as nuScenes' are."""
 
 from __future__ import annotations
 
@@ -58,9 +58,12 @@ def render(
     condition: Annotated[Weather, typer.Option(help="Light and weather; the geometry is the same in all.")] = Weather.DAY_CLEAR,
     seconds: Annotated[float, typer.Option(min=0.1, help="Length of the drive.")] = 10.0,
     seed: Annotated[int, typer.Option(min=0, help="Which street, which drive.")] = 3,
-    cameras: Annotated[int, typer.Option(help="1 (CAM_FRONT) or 6 (all of nuScenes' cameras).")] = 1,
+    preset: Annotated[CameraPreset, typer.Option(help="Whose cameras, rectified (mixed: not for bags).")] = CameraPreset.NUSCENES,
+    cameras: Annotated[int, typer.Option(help="1 (the front one) or, of nuscenes and ddad, 6 (all).")] = 1,
     width: Annotated[int, typer.Option(min=16, help="Picture width in pixels.")] = 640,
-    height: Annotated[int, typer.Option(min=16, help="Picture height in pixels.")] = 360,
+    height: Annotated[
+        int | None, typer.Option(min=16, help="Picture height in pixels; default: as the preset's aspect has it.", show_default=False)
+    ] = None,
     rate: Annotated[float, typer.Option(min=0.1, help="Pictures a second of each camera.")] = 12.0,
     lidar_rate: Annotated[float, typer.Option(min=0.0, help="Lidar sweeps a second; 0 leaves the lidar out.")] = 20.0,
     beams: Annotated[int, typer.Option(min=2, max=128, help="Lidar beams.")] = 32,
@@ -72,19 +75,23 @@ def render(
     """Render a drive through a generated street into a ROS 2 bag: images, camera info, lidar, transforms, odometry."""
     from ssd_core.data.writers.bag import BagWriter
     from ssd_core.road_world.graphics import GraphicsError
+    from ssd_core.road_world.presets import rig_of
     from ssd_core.road_world.scene import Scene
-    from ssd_core.road_world.sensors import Lidar, Rig
+    from ssd_core.road_world.sensors import Lidar
     from ssd_core.storage.configuration import git_revision
 
-    if cameras not in (1, 6):
-        raise typer.BadParameter(f"{cameras} cameras: the rigs have 1 or 6", param_hint="--cameras")
+    if preset is CameraPreset.MIXED:
+        raise typer.BadParameter("mixed cameras are no vehicle's; choose another kind", param_hint="--preset")
+    rig = rig_of(preset.value, width, height, cameras == 1, Lidar.nuscenes_top(beams, columns))
+    if len(rig.cameras) != cameras:
+        known = "1" if len(rig.cameras) == 1 else f"1 or {len(rig.cameras)}"
+        raise typer.BadParameter(f"{cameras} cameras: {preset.value} has {known}", param_hint="--cameras")
+    height = rig.cameras[0].camera.height
     options: dict[str, Any] = {
-        "condition": condition.value, "seconds": seconds, "seed": seed, "cameras": cameras, "width": width, "height": height, "rate": rate,
-        "lidar_rate": lidar_rate, "beams": beams, "columns": columns, "quality": quality, "fine": fine,
+        "condition": condition.value, "seconds": seconds, "seed": seed, "preset": preset.value, "cameras": cameras, "width": width,
+        "height": height, "rate": rate, "lidar_rate": lidar_rate, "beams": beams, "columns": columns, "quality": quality, "fine": fine,
         "depth": depth, "git_revision": git_revision(),
     }  # fmt: skip
-    lidar = Lidar.nuscenes_top(beams, columns)
-    rig = Rig.nuscenes(width, height, lidar) if cameras == 6 else Rig.nuscenes_front(width, height, lidar)
     console = Console(stderr=True)
     try:
         with BagWriter(out, {f"ssd_depth_render.{key}": str(value) for key, value in options.items()}) as bag:
@@ -114,6 +121,7 @@ class _Drive:
 
         self.bag, self.scene, self.rig, self.condition = bag, scene, rig, condition
         self.quality, self.with_depth = quality, with_depth
+        self.seen = {body: scene.with_ego_body(body) for body in {mounted.ego_body for mounted in rig.cameras}}
         # Cameras of the same intrinsics share targets.
         renderers: dict[Any, Any] = {}
         self.renderers = {
@@ -159,7 +167,7 @@ class _Drive:
         from ssd_core.images.codec import encode_jpeg
 
         pose = self.scene.world_from_base(time) @ mounted.base_from_camera
-        view = self.renderers[mounted.name].render(self.scene, pose, time, self.condition)
+        view = self.renderers[mounted.name].render(self.seen[mounted.ego_body], pose, time, self.condition)
         name = mounted.name
         self.bag.write(
             f"/{name}/image_rect_compressed", stamp, compressed_image_message(encode_jpeg(view.image, self.quality), "jpeg", stamp, name)

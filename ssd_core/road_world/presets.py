@@ -13,7 +13,7 @@ from scipy.spatial.transform import Rotation
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.road_world.ego_body import EgoBody
-from ssd_core.road_world.sensors import BODY_FROM_OPTICAL
+from ssd_core.road_world.sensors import BODY_FROM_OPTICAL, NUSCENES_CAMERAS, Lidar, MountedCamera, Rig
 
 Preset = Literal["nuscenes", "kitti", "robotcar", "ddad", "mixed"]
 PRESETS: tuple[Preset, ...] = get_args(Preset)
@@ -61,14 +61,7 @@ class _Kind:
 _KINDS: dict[str, _Kind] = {
     "nuscenes": _Kind(
         16 / 9,
-        (
-            _Mount("CAM_FRONT", 1.70, 0.02, 1.51, 0.0, 64.6),
-            _Mount("CAM_FRONT_RIGHT", 1.55, -0.49, 1.50, -55.0, 64.8, "car"),
-            _Mount("CAM_FRONT_LEFT", 1.52, 0.49, 1.51, 55.0, 64.4, "car"),
-            _Mount("CAM_BACK_RIGHT", 1.01, -0.48, 1.56, -110.0, 64.8, "car"),
-            _Mount("CAM_BACK_LEFT", 1.03, 0.48, 1.59, 110.0, 64.8, "car"),
-            _Mount("CAM_BACK", 0.03, 0.0, 1.57, 180.0, 89.4, "car"),
-        ),
+        tuple(_Mount(name, *mount, None if name == "CAM_FRONT" else "car") for name, mount in NUSCENES_CAMERAS.items()),
     ),
     "kitti": _Kind(1242 / 375, (_Mount("image_02", 1.68, 0.06, 1.65, 0.0, 81.4),), height=0.05, pitch=0.7),
     "robotcar": _Kind(
@@ -117,6 +110,31 @@ def draw_viewpoint(preset: Preset, pixels: int, generator: np.random.Generator, 
         0.5 * deviations[4],
     )
     return Viewpoint(mount.name, camera, pose, mount.ego_body)
+
+
+def rig_of(preset: Preset, width: int, height: int | None = None, only_front: bool = True, lidar: Lidar | None = None) -> Rig:
+    """The cameras of a kind just as they are mounted, rectified, and LIDAR_TOP; height None: the kind's aspect.
+
+    nuScenes' are Rig.nuscenes, which has no body of its own. Raises ValueError for "mixed", which is no vehicle's.
+    """
+    if preset not in _KINDS:
+        raise ValueError(f"{preset!r} is no rig; known: {', '.join(_KINDS)}")
+    kind = _KINDS[preset]
+    size = width, height or round(width / kind.aspect)
+    if preset == "nuscenes":
+        return (Rig.nuscenes_front if only_front else Rig.nuscenes)(*size, lidar)
+    mounts = kind.mounts[:1] if only_front else kind.mounts
+    cameras = tuple(
+        MountedCamera.at(
+            mount.name,
+            PinholeCamera.from_field_of_view(*size, mount.field_of_view),
+            (mount.x, mount.y, mount.z),
+            mount.yaw,
+            mount.ego_body,
+        )
+        for mount in mounts
+    )
+    return Rig(cameras, lidar or Lidar.nuscenes_top())
 
 
 def picture_size(aspect: float, pixels: int) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix, invert_pose
+from ssd_core.road_world.ego_body import EgoBody
 from ssd_core.road_world.meshes import Array, yaw_pose
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
@@ -22,7 +23,7 @@ POINT_FIELDS = ("x", "y", "z", "intensity", "ring")
 TIMED_POINT_FIELDS = (*POINT_FIELDS, "time")
 
 # name: x, y, z in metres and yaw in degrees in base_link, horizontal field of view in degrees; rounded from typical nuScenes calibrations.
-_NUSCENES_CAMERAS = {
+NUSCENES_CAMERAS = {
     "CAM_FRONT": (1.70, 0.02, 1.51, 0.0, 64.6),
     "CAM_FRONT_RIGHT": (1.55, -0.49, 1.50, -55.0, 64.8),
     "CAM_BACK_RIGHT": (1.01, -0.48, 1.56, -110.0, 64.8),
@@ -36,12 +37,21 @@ _TURN_SECTORS = 12
 
 @dataclasses.dataclass(frozen=True)
 class MountedCamera:
-    """A camera on the vehicle; it fires `delay` seconds into each period."""
+    """A camera on the vehicle; it fires `delay` seconds into each period. ego_body: what of the own vehicle it may see."""
 
     name: str
     camera: PinholeCamera
     base_from_camera: Matrix
     delay: float
+    ego_body: EgoBody | None = None
+
+    @classmethod
+    def at(
+        cls, name: str, camera: PinholeCamera, place: tuple[float, float, float], yaw: float, ego_body: EgoBody | None = None
+    ) -> MountedCamera:
+        """A level camera at a place in base_link (metres), turned to the left by `yaw` degrees; it fires as the lidar turns past it."""
+        delay = (-yaw % 360.0) / 360.0 * _LIDAR_PERIOD
+        return cls(name, camera, yaw_pose(*place, np.radians(yaw)) @ BODY_FROM_OPTICAL, delay, ego_body)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +97,7 @@ class Rig:
     @classmethod
     def nuscenes(cls, width: int = 640, height: int = 360, lidar: Lidar | None = None) -> Rig:
         """All six cameras, which fire one after the other as the lidar turns past them, and LIDAR_TOP."""
-        return cls(tuple(_mounted(name, width, height) for name in _NUSCENES_CAMERAS), lidar or Lidar.nuscenes_top())
+        return cls(tuple(_mounted(name, width, height) for name in NUSCENES_CAMERAS), lidar or Lidar.nuscenes_top())
 
 
 class LidarCaster:
@@ -199,7 +209,5 @@ def _face_camera(elevation: Array, half_angle: float) -> PinholeCamera:
 
 
 def _mounted(name: str, width: int, height: int) -> MountedCamera:
-    x, y, z, yaw, field_of_view = _NUSCENES_CAMERAS[name]
-    camera = PinholeCamera.from_field_of_view(width, height, field_of_view)
-    delay = (-yaw % 360.0) / 360.0 * _LIDAR_PERIOD
-    return MountedCamera(name, camera, yaw_pose(x, y, z, np.radians(yaw)) @ BODY_FROM_OPTICAL, delay)
+    x, y, z, yaw, field_of_view = NUSCENES_CAMERAS[name]
+    return MountedCamera.at(name, PinholeCamera.from_field_of_view(width, height, field_of_view), (x, y, z), yaw)

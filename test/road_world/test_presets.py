@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from ssd_core.road_world.presets import PRESETS, Preset, draw_viewpoint, picture_size
+from ssd_core.road_world.presets import PRESETS, Preset, draw_viewpoint, picture_size, rig_of
 
 
 def field_of_view(focal: float, width: int) -> float:
@@ -70,3 +70,20 @@ def test_the_same_draw_is_the_same_camera(preset: Preset) -> None:
 def test_unknown_presets_are_named() -> None:
     with pytest.raises(ValueError, match="'waymo'; known: nuscenes"):
         draw_viewpoint("waymo", 9_000, np.random.default_rng(0), ahead=True)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("preset", [preset for preset in PRESETS if preset != "mixed"])
+def test_rigs_are_what_viewpoints_spread_around(preset: Preset) -> None:
+    rig = rig_of(preset, 320, only_front=False)
+    views = [draw_viewpoint(preset, 20_000, np.random.default_rng(seed), ahead=seed % 4 == 0) for seed in range(160)]
+    assert {mounted.name for mounted in rig.cameras} == {view.name for view in views}
+    for mounted in rig.cameras:
+        drawn = [view for view in views if view.name == mounted.name]
+        assert np.mean([view.base_from_camera[:3, 3] for view in drawn], axis=0) == pytest.approx(mounted.base_from_camera[:3, 3], abs=0.06)
+        assert mounted.camera.width / mounted.camera.height == pytest.approx(drawn[0].camera.width / drawn[0].camera.height, rel=0.02)
+        assert not mounted.camera.is_distorted
+
+
+def test_mixed_cameras_are_no_rig() -> None:
+    with pytest.raises(ValueError, match="mixed"):
+        rig_of("mixed", 320)

@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from ssd_core.command_line.main import app
 from ssd_core.data.writers.messages import TYPESTORE
 from ssd_core.images.codec import decode_image
+from ssd_core.road_world.scene import Scene
 
 
 def render(*arguments):
@@ -63,7 +64,8 @@ def test_stamps_frames_and_pictures(bag):
         first <= messages["/CAM_FRONT_LEFT/image_rect_compressed"][0][0]
         and last >= messages["/CAM_FRONT_LEFT/image_rect_compressed"][-1][0]
     )
-    assert 4 < messages["/odom"][0][1].twist.twist.linear.x < 15
+    speed = Scene.generate(3, 1.4).speed(0.0)
+    assert messages["/odom"][0][1].twist.twist.linear.x == pytest.approx(speed, rel=1e-3)
 
 
 @pytest.mark.render
@@ -87,7 +89,28 @@ def test_same_options_write_the_same_messages(tmp_path):
     assert not any(topic == "/LIDAR_TOP" for topic, _, _ in contents[0])
 
 
+@pytest.mark.render
+@pytest.mark.parametrize(
+    ("preset", "name", "height", "condition"),
+    [("kitti", "image_02", 29, "fog"), ("robotcar", "stereo_left", 72, "snow"), ("ddad", "CAMERA_01", 60, "dusk")],
+)
+def test_rigs_of_other_recordings(tmp_path, preset, name, height, condition):
+    path = tmp_path / "drive.mcap"
+    arguments = ("--preset", preset, "--condition", condition, "--width", 96, "--seconds", 0.1, "--rate", 5, "--lidar-rate", 0)
+    result = render("--out", path, *arguments)
+    assert result.exit_code == 0, result.output
+    with Reader(path) as reader:
+        messages = {connection.topic: TYPESTORE.deserialize_cdr(data, connection.msgtype) for connection, _, data in reader.messages()}
+    assert decode_image(messages[f"/{name}/image_rect_compressed"].data).shape == (height, 96, 3)
+    # Rectified, whatever the lens is.
+    assert not messages[f"/{name}/camera_info"].d.any()
+
+
 def test_wrong_options_are_named(tmp_path):
+    result = render("--out", tmp_path / "x.mcap", "--preset", "kitti", "--cameras", 6)
+    assert result.exit_code != 0 and "kitti has 1" in result.output
+    result = render("--out", tmp_path / "x.mcap", "--preset", "mixed")
+    assert result.exit_code != 0 and "mixed" in result.output
     result = render("--out", tmp_path / "x.mcap", "--cameras", 3)
     assert result.exit_code != 0 and "3 cameras" in result.output
     result = render("--out", tmp_path / "x.zip")
