@@ -15,6 +15,8 @@ from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, pick
 from ssd_core.road_world.road import Road
 from ssd_core.road_world.semantics import SemanticClass
 
+# There the land behind a retaining wall has its height, metres.
+_BEHIND_WALL = 1.2
 _STEEL = (0.34, 0.35, 0.36)
 _CONCRETE = [(0.40, 0.39, 0.37), (0.33, 0.33, 0.32), (0.46, 0.45, 0.42)]
 _NOISE_WALLS = [(0.22, 0.30, 0.24), (0.34, 0.26, 0.17), (0.42, 0.41, 0.38), (0.20, 0.25, 0.32)]
@@ -201,7 +203,27 @@ def _water_filled(builder: MeshBuilder, coarse: MeshBuilder, run: Run, rng: np.r
             each.quads(ends, Material.MATT, np.repeat(colours, 2, axis=0) * 0.8)
 
 
+def _retaining_wall(builder: MeshBuilder, coarse: MeshBuilder, run: Run, rng: np.random.Generator) -> None:
+    """Up to the land behind it and a little higher, leaning back; the foot stands on the pavement."""
+    parapet, is_brick = rng.uniform(0.15, 1.0), rng.random() < 0.3
+    tint = pick(rng, [(0.26, 0.14, 0.10), (0.30, 0.24, 0.18)] if is_brick else _CONCRETE)
+    for each, step in ((builder, 5.0), (coarse, 10.0)):
+        s = np.linspace(run.start, run.end, max(2, round((run.end - run.start) / step) + 1))
+        behind = np.zeros_like(s) if run.rise is None else run.rise(s, np.full_like(s, run.t - run.facing * _BEHIND_WALL))
+        top = behind + parapet
+        high = np.stack([np.full_like(s, -0.3), top, top, behind - 0.3], axis=1)
+        along, offset = np.meshgrid(s, run.facing * np.array([0.1, 0.0, -0.3, -0.3]), indexing="ij")
+        points = run.road.point(along, run.t + offset, run.height + high) - run.origin
+        across = np.stack([high[:, 0], top, top + 0.3, top + 0.6 + parapet], axis=1)
+        uv = np.stack([along - run.start, across], axis=-1)
+        corners, places = _grid(points), _grid(uv)
+        # Counter-clockwise from the traffic's side.
+        if run.facing > 0:
+            corners, places = corners[:, ::-1], places[:, ::-1]
+        each.quads(corners, Material.BLANK_WALL, tint, 0.2 if is_brick else 0.6, uv=places)
+
+
 _MAKERS = {
     "guard_rail": _guard_rail, "concrete": _concrete, "railing": _railing, "hedge": _hedge, "wall": _wall, "noise_wall": _noise_wall,
-    "wire_fence": _wire_fence, "water_filled": _water_filled,
+    "wire_fence": _wire_fence, "water_filled": _water_filled, "retaining_wall": _retaining_wall,
 }  # fmt: skip

@@ -14,12 +14,25 @@ from ssd_core.road_world.road import KERB_HEIGHT, ROAD_KINDS, Bank, Hills, Road,
 
 LandUse = Literal["town", "suburb", "park", "works", "woods", "fields", "harbour", "car_park"]
 LAND_USES: tuple[LandUse, ...] = get_args(LandUse)
-BarrierKind = Literal["none", "guard_rail", "concrete", "railing", "hedge", "wall", "noise_wall", "wire_fence", "water_filled"]
+BarrierKind = Literal[
+    "none", "guard_rail", "concrete", "railing", "hedge", "wall", "noise_wall", "wire_fence", "water_filled", "retaining_wall"
+]
 
 KIND_SHARES: dict[RoadKind, float] = {
     "street": 0.2, "suburb": 0.17, "narrow": 0.09, "boulevard": 0.09, "arterial": 0.17, "motorway": 0.1, "country": 0.07,
     "industrial": 0.07, "yard": 0.04,
 }  # fmt: skip
+# How often a side of the road is cut into the land and held by a wall.
+_CUTTING_SHARES: dict[RoadKind, float] = {
+    "arterial": 0.15,
+    "motorway": 0.1,
+    "country": 0.08,
+    "boulevard": 0.07,
+    "suburb": 0.05,
+    "street": 0.03,
+}
+# What has no room on top of a wall.
+_FRONTS = ("town", "works", "harbour", "car_park")
 # Neighbouring blocks of a side share their use, so that a road doesn't change character every 40 m.
 _BLOCKS_A_USE = 3
 # town, suburb, park, works, woods, fields, harbour, car_park
@@ -63,7 +76,8 @@ class District:
     def land_use(self, index: int, side: int) -> LandUse:
         """What stands on one side (1: left) of block number `index`."""
         rng = np.random.default_rng([self.seed, 12, (index + 1002) // _BLOCKS_A_USE, side + 1])
-        return LAND_USES[int(rng.choice(len(LAND_USES), p=self.land_use_shares))]
+        use = LAND_USES[int(rng.choice(len(LAND_USES), p=self.land_use_shares))]
+        return "park" if use in _FRONTS and self.road.bank(side).is_steep else use
 
 
 def draw_kind(rng: np.random.Generator) -> RoadKind:
@@ -76,7 +90,8 @@ def make_road(rng: np.random.Generator, length: float, kind: RoadKind | None = N
     """A road of at least `length` metres from s = 0, of the given kind or one drawn; a longer one begins the same."""
     drawn = draw_kind(rng)
     kind = kind or drawn
-    return dataclasses.replace(_SECTIONS[kind](rng), kind=kind, length=length, heading_waves=_course(rng, kind), hills=_hills(rng, kind))
+    section = _in_cutting(rng, _SECTIONS[kind](rng), _CUTTING_SHARES.get(kind, 0.0))
+    return dataclasses.replace(section, kind=kind, length=length, heading_waves=_course(rng, kind), hills=_hills(rng, kind))
 
 
 def make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
@@ -107,7 +122,7 @@ def make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
         has_wires=bool(rng.random() < {"suburb": 0.7, "country": 0.5, "industrial": 0.4, "street": 0.15, "narrow": 0.3}.get(kind, 0.0)),
         overpass_share={"motorway": 0.12, "arterial": 0.1, "boulevard": 0.05, "industrial": 0.04, "street": 0.02}.get(kind, 0.0),
         gantry_share={"motorway": 0.16, "arterial": 0.05}.get(kind, 0.0),
-        closed_strip=road.shoulder_width > 3.2 and kind != "motorway",
+        closed_strip=road.shoulder_width > 3.2 and kind != "motorway" and rng.random() < 0.6,
         walks=(walk, walk),
         lands=(land, land),
     )
@@ -139,6 +154,16 @@ def _bank(rng: np.random.Generator, lowest: float, highest: float, width: float,
     middle, reach = (lowest + highest) / 2, (highest - lowest) / 2
     wave = Wave(reach * rng.uniform(0.4, 1.3), 2 * np.pi / rng.uniform(150, 400), rng.uniform(0, 2 * np.pi))
     return Bank(start, width, middle + rng.uniform(-0.6, 0.6) * reach, wave, lowest, highest)
+
+
+def _in_cutting(rng: np.random.Generator, road: Road, share: float) -> Road:
+    """The road, or with a chance of `share` the same between walls, on both sides or on one, close to the lanes."""
+    luck, form, height, pavement = rng.random(), rng.random(), rng.uniform(1.8, 4.2), rng.uniform(0.9, 2.2)
+    if luck > share:
+        return road
+    wall = Bank(0.15, 0.4, height, Wave(0.0, 1.0, 0.0), height, height)
+    banks = (wall if form < 0.75 else road.banks[0], wall if form > 0.35 else road.banks[1])
+    return dataclasses.replace(road, banks=banks, pavement_width=min(pavement, road.pavement_width), verge_width=0.0)
 
 
 def _paint(rng: np.random.Generator, lanes: int, has_centre: bool = True, yellow_share: float = 0.35) -> Paint:
@@ -301,4 +326,5 @@ def _draw_barriers(rng: np.random.Generator, road: Road) -> tuple[BarrierKind, B
         median = draw({"none": 0.4, "guard_rail": 0.2, "concrete": 0.15, "railing": 0.15, "hedge": 0.1 if road.median_width > 1.6 else 0.0})
     elif road.kind == "boulevard":
         median = draw({"none": 0.75, "hedge": 0.25})
-    return draw(beside), draw(beside), median
+    right, left = (drawn if not road.bank(side).is_steep else "retaining_wall" for side, drawn in ((-1, draw(beside)), (1, draw(beside))))
+    return right, left, median

@@ -113,6 +113,11 @@ class Bank:
         """Whether there is no slope anywhere."""
         return self.lowest == 0.0 == self.highest
 
+    @property
+    def is_steep(self) -> bool:
+        """Whether only a wall holds it."""
+        return self.lowest > 1.0 and self.width < 1.0
+
     def height(self, s: npt.ArrayLike) -> Array:
         """Of the level above the pavement."""
         return np.clip(self.mean + self.wave(s), self.lowest, self.highest)

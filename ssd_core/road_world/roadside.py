@@ -102,7 +102,7 @@ def park_at_kerb(block: BlockBuilder, side: int) -> None:
 
 def dress_road(block: BlockBuilder, uses: dict[int, LandUse]) -> None:
     """What belongs to both sides: barriers, the reservation, wires, gantries, bridges, roadworks."""
-    district, rng = block.district, block.rng
+    district, rng, road = block.district, block.rng, block.road
     for side, kind in zip((-1, 1), district.barriers, strict=True):
         distance = _barrier_distance(block, kind)
         if uses[side] == "town" and distance > block.road.house_line:
@@ -119,13 +119,16 @@ def dress_road(block: BlockBuilder, uses: dict[int, LandUse]) -> None:
         _raise_overpass(block)
     if district.closed_strip:
         _close_strip(block)
+    elif road.shoulder_width > 2.6:
+        for side in (-1, 1):
+            _stop_on_shoulder(block, side)
 
 
 def _barrier_distance(block: BlockBuilder, kind: BarrierKind) -> float:
     road = block.road
     if kind in ("guard_rail", "concrete", "railing"):
         return road.half_width + 0.45
-    return road.house_line + 0.3
+    return road.house_line + (0.05 if kind == "retaining_wall" else 0.3)
 
 
 def _lay_barrier(block: BlockBuilder, kind: BarrierKind, span: tuple[float, float], t: float, facing: int) -> None:
@@ -195,6 +198,18 @@ def _raise_overpass(block: BlockBuilder) -> None:
     if road.median_width > 1.8:
         columns.append(0.0)
     block.place(make_overpass(rng, 62.0, tuple(columns), block.overpass, 8.0, rng.uniform(-0.1, 0.1)), block.middle, 0.0)
+
+
+def _stop_on_shoulder(block: BlockBuilder, side: int) -> None:
+    """Who loads, lets people in or has broken down beside the lanes; mostly large ones."""
+    rng, road = block.rng, block.road
+    luck, place, large = rng.random(), block.free_place(16.0, side), rng.random() < 0.7
+    if luck > (0.06 if road.kind == "motorway" else 0.45) or not block.start + 8.0 < place < block.end - 8.0:
+        return
+    vehicle = block.vehicle(1.0 if large else 0.0)
+    # Mirrors stay out of the lane.
+    t = max(road.half_width - vehicle.half_width - rng.uniform(0.1, 0.5), road.lanes_edge + vehicle.half_width + 0.15)
+    block.park(vehicle, place, side * t, 0.0 if side < 0 else np.pi)
 
 
 def _close_strip(block: BlockBuilder) -> None:

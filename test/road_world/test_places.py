@@ -219,3 +219,24 @@ def test_driveways_lie_on_the_bank_from_kerb_to_house():
     assert points[:, 1].min() == pytest.approx(road.half_width, abs=0.2) and points[:, 1].max() == pytest.approx(road.house_line + 9.0)
     over = points[:, 2] - road.kerb_height - road.bank_rise(points[:, 0], points[:, 1])
     assert (over > 0.02).all() and (over < 0.06).all()
+
+
+def test_retaining_walls_reach_over_the_land_they_hold():
+    bank = Bank(0.15, 0.4, 3.0, Wave(0.0, 1.0, 0.0), 3.0, 3.0)
+    road = Road(banks=(bank, bank))
+    for side in (-1, 1):
+        t = side * (road.house_line + 0.05)
+        mesh = make_barrier("retaining_wall", Run(road, 10.0, 30.0, t, -side, 0.14, road.bank_rise, np.zeros(3)), np.random.default_rng(1))
+        points = mesh.vertices[Family.FACADE][:, :3]
+        assert 3.2 < points[:, 2].max() < 4.2 and points[:, 2].min() < 0.0
+        assert (np.abs(points[:, 1]) > road.house_line - 0.1).all()
+        face = mesh.vertices[Family.FACADE][:, 3:6][np.abs(points[:, 1]) < road.house_line + 0.04]
+        assert (face[:, 1] * side < -0.9).all()
+
+
+def test_what_is_cut_into_the_land_has_walls_and_no_fronts():
+    cut = [place for seed in range(60) if (place := district_of("arterial", seed)).road.bank(1).is_steep]
+    assert 2 < len(cut) < 20
+    for place in cut:
+        assert place.barriers[1] == "retaining_wall"
+        assert {place.land_use(index, 1) for index in range(-10, 60)}.isdisjoint({"town", "works", "harbour", "car_park"})
