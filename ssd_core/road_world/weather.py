@@ -76,7 +76,7 @@ def make_weather(condition: Condition, seed: int) -> Weather:
     """The weather of a condition in the world of a seed; the sun of a day never depends on anything else."""
     if condition not in CONDITIONS:
         raise ValueError(f"unknown condition {condition!r}; known: {', '.join(CONDITIONS)}")
-    rng = np.random.default_rng([seed, 4, CONDITIONS.index(condition)])
+    rng = np.random.default_rng([seed, 22, CONDITIONS.index(condition)])
     makers = {
         "day-clear": _day_clear,
         "night": _night,

@@ -4,9 +4,11 @@
 import numpy as np
 import pytest
 
+from ssd_core.road_world.block import from_library
 from ssd_core.road_world.meshes import move_footprints
 from ssd_core.road_world.road import KERB_HEIGHT, Road
 from ssd_core.road_world.scene import MIN_SPEED, Scene
+from ssd_core.road_world.traffic import DENSITIES, _fleet_vehicle
 from ssd_core.road_world.weather import CONDITIONS, make_weather
 
 TIMES = np.arange(0, 20, 0.1)
@@ -14,7 +16,7 @@ TIMES = np.arange(0, 20, 0.1)
 
 @pytest.mark.parametrize("seed", range(6))
 def test_ego_speed_stays_in_range_and_varies(seed):
-    scene = Scene.generate(seed)
+    scene = Scene.generate(seed, density="normal")
     speeds = np.array([scene.speed(time) for time in TIMES])
     assert speeds.min() > MIN_SPEED - 0.2 and speeds.max() < 1.1 * scene.road.speed_limit
     assert speeds.std() > 0.4
@@ -93,3 +95,27 @@ def test_unknown_condition_is_named():
     with pytest.raises(ValueError, match=r"hail.*day-clear"):
         make_weather("hail", 1)
     assert len(set(CONDITIONS)) == len(CONDITIONS) >= 8
+
+
+def test_a_world_does_not_depend_on_what_was_made_before():
+    def built():
+        return [(part.mesh, part.world_from_part, part.instance) for part in Scene.generate(7, 5.0, "dense").parts(1.0)]
+
+    first = built()
+    from_library.cache_clear()
+    _fleet_vehicle.cache_clear()
+    Scene.generate(8, 5.0, "jam").parts(3.0)
+    second = built()
+    assert len(first) == len(second) > 20
+    for (mesh, pose, instance), (other, other_pose, other_instance) in zip(first, second, strict=True):
+        np.testing.assert_array_equal(pose, other_pose)
+        assert instance == other_instance and mesh.vertices.keys() == other.vertices.keys()
+        for family, vertices in mesh.vertices.items():
+            np.testing.assert_array_equal(vertices, other.vertices[family])
+
+
+def test_weather_and_traffic_are_drawn_apart():
+    """Streams of random numbers whose seeds differ only by zeros at the end are the same."""
+    elevation = np.array([make_weather("day-clear", seed).sun_direction[2] for seed in range(300)])
+    fullness = np.array([DENSITIES.index(Scene.generate(seed, 1.0).density) for seed in range(300)])
+    assert abs(np.corrcoef(elevation, fullness)[0, 1]) < 0.15
