@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Depth against geometry on paper, and the same geometry in every condition."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -66,24 +67,34 @@ def test_plane_depth_is_exact_and_sky_is_infinite():
     assert sky.mean() > 0.1 and np.isposinf(depth[sky]).all()
 
 
-@pytest.mark.parametrize("origin", [(0.0, 0.0), (3000.0, -2000.0)])
-def test_turned_box_depth_is_exact_far_from_the_origin_too(origin):
+@pytest.mark.parametrize(
+    ("camera", "origin"),
+    [(CAMERA, (0.0, 0.0)), (CAMERA, (3000.0, -2000.0)), *((camera, (0.0, 0.0)) for camera in DISTORTED)],
+    ids=["pinhole", "far from the origin", "plumb_bob", "equidistant"],
+)
+def test_turned_box_depth_is_exact(camera, origin):
     builder = MeshBuilder()
     builder.box((0, 0, 0), (2.0, 3.0, 4.0), Material.MATT, (0.5, 0.5, 0.5))
     box = yaw_pose(origin[0] + 12.0, origin[1] + 0.5, 0.0, 0.6)
     pose = camera_pose()
     pose[:2, 3] += origin
-    depth = Renderer(CAMERA).render_depth(scene_of(builder, box), pose, 0.0)
+    depth = Renderer(camera).render_depth(scene_of(builder, box), pose, 0.0)
     box_from_camera = invert_pose(box) @ pose
-    directions = world_rays(CAMERA, box_from_camera)
+    directions = world_rays(camera, box_from_camera)
     low, high = np.array([-1.0, -1.5, 0.0]), np.array([1.0, 1.5, 4.0])
     with np.errstate(divide="ignore"):
         meets = np.sort(np.stack([(low - box_from_camera[:3, 3]) / directions, (high - box_from_camera[:3, 3]) / directions]), axis=0)
     enters, leaves = meets[0].max(axis=-1), meets[1].min(axis=-1)
     hit = np.isfinite(depth)
-    assert abs(int(hit.sum()) - int((enters < leaves).sum())) <= 3
+    expected = enters < leaves
     both = hit & (leaves - enters > 1e-3)
-    assert both.sum() > 500
+    if camera.is_distorted:
+        # Between pixels the nearest one's plane goes on: at edges that is another face's, or the sky.
+        face = np.where(expected, meets[0].argmax(axis=-1), -1).astype(np.float32)
+        both &= (cv2.erode(face, np.ones((3, 3))) == face) & (cv2.dilate(face, np.ones((3, 3))) == face)
+    else:
+        assert abs(int(hit.sum()) - int(expected.sum())) <= 3
+    assert both.sum() > 300
     np.testing.assert_allclose(depth[both], enters[both], rtol=1e-4)
 
 
@@ -112,7 +123,7 @@ def test_points_of_a_distorted_camera_lie_on_the_geometry(camera):
     points = np.concatenate([rays, np.ones((96, 160, 1))], axis=-1)[kept] * view.depth[kept][:, None]
     world = transform_points(pose, points)
     assert np.abs(world[:, 2]).max() < 1e-3
-    np.testing.assert_allclose(view.depth[kept], plane_depth(camera, pose)[kept], rtol=1e-3)
+    np.testing.assert_allclose(view.depth[kept], plane_depth(camera, pose)[kept], rtol=1e-4)
 
 
 def test_conditions_change_light_but_not_one_bit_of_depth():
