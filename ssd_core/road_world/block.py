@@ -17,7 +17,7 @@ from ssd_core.road_world.district import District
 from ssd_core.road_world.ground import Junction
 from ssd_core.road_world.materials import Material
 from ssd_core.road_world.meshes import Array, Mesh, MeshBuilder, Part, exchange_materials, pick, recolour
-from ssd_core.road_world.people import Person
+from ssd_core.road_world.people import Person, figure_parts
 from ssd_core.road_world.road import Road
 from ssd_core.road_world.vehicles import make_vehicle
 
@@ -46,18 +46,10 @@ class Walker:
 
     def parts(self, time: float) -> list[Part]:
         """Body and legs at a time in seconds."""
-        person = self.person
         yaw = self.yaw if self.speed == 0 else (0.0 if self.speed > 0 else np.pi)
         pose = self.road.pose(self.s + self.speed * time, self.t, self.road.kerb_height, yaw)
         swing = 0.0 if self.speed == 0 else 0.5 * np.sin(self.phase + 5.5 * time)
-        parts = [Part(person.body, pose, self.instance)]
-        for side in (-1, 1):
-            hip = np.eye(4)
-            angle = side * swing
-            hip[0, 0], hip[0, 2], hip[2, 0], hip[2, 2] = np.cos(angle), np.sin(angle), -np.sin(angle), np.cos(angle)
-            hip[:3, 3] = 0.0, side * person.hip_offset, person.hip_height
-            parts.append(Part(person.leg, pose @ hip, self.instance))
-        return parts
+        return figure_parts(self.person, pose, float(swing), self.instance)
 
 
 @functools.lru_cache(maxsize=2048)
@@ -167,10 +159,6 @@ class BlockBuilder:
     def beside(self, mesh: Mesh, s: float, side: int, distance: float, is_detail: bool = False, yaw: float = 0.0) -> None:
         """Put something whose -y faces the street `distance` metres from the centre line."""
         self.place(mesh, s, side * distance, yaw + (0.0 if side > 0 else np.pi), is_detail=is_detail)
-
-    def add_world(self, mesh: Mesh, is_detail: bool = False) -> None:
-        """Add a mesh whose coordinates are the world's, relative to this block's origin."""
-        (self.detail if is_detail else self.builder).add(mesh, np.eye(4))
 
     def shared(self, maker: Callable[..., Any], variants: int, *arguments: Any) -> Any:
         """What `maker(rng, *arguments)` makes, in one of the few versions that a district takes from a library common to all.

@@ -41,7 +41,7 @@ class GraphicsError(RuntimeError):
 
 
 class Graphics:
-    """One OpenGL context and what is loaded into it. Use it from the thread that made it.
+    """One OpenGL context and what is loaded into it. Use it from the thread that made it, and make only one a process.
 
     Raises GraphicsError where no context can be made.
     """

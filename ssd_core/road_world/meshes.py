@@ -58,13 +58,6 @@ class Mesh:
     chunk_starts: dict[Family, npt.NDArray[np.int64]] | None = None
 
     @functools.cached_property
-    def bounding_sphere(self) -> tuple[Array, float]:
-        """Centre (3,) and radius in metres."""
-        points = np.concatenate([block[:, :3] for block in self.vertices.values()]) if self.vertices else np.zeros((1, 3))
-        low, high = points.min(axis=0).astype(np.float64), points.max(axis=0).astype(np.float64)
-        return (low + high) / 2, float(np.linalg.norm(high - low) / 2)
-
-    @functools.cached_property
     def is_countable(self) -> bool:
         """Whether it is a vehicle or a person."""
         classes = [block[::4, CLASS_COLUMN] for block in self.vertices.values()]

@@ -76,13 +76,12 @@ class Renderer:
         self,
         camera: PinholeCamera,
         supersampling: int = 1,
-        graphics: Graphics | None = None,
         camera_model: CameraModel | None = None,
     ) -> None:
         self.camera, self.camera_model = camera, camera_model
         self._lens = _Lens(camera) if camera.is_distorted else None
         self._pinhole = self._lens.pinhole if self._lens else camera
-        self._graphics = graphics or shared_graphics()
+        self._graphics = shared_graphics()
         self._targets = _Targets(self._graphics.context, self._pinhole.size, supersampling)
         self._darkroom = Darkroom(self._graphics, self._pinhole.size)
         self._last: _Frame | None = None
@@ -339,10 +338,7 @@ class _Frame:
             "time": self.time % 64.0,
             "sky_seed": (self.scene.seed % 61) / 61,
             "street_seed": (self.scene.seed * 0.618034) % 1.0,
-            "lane_width": road.lane_width,
-            "lane_count": float(road.lanes_per_direction),
             "half_width": road.half_width,
-            "parking_width": road.parking_width,
             "view_size": tuple(map(float, self.targets.fine)),
             "ego_axes": base[:3, :3].T,
             "ego_lamp": base[:3, :3] @ (3.6, 0.0, 0.68) + base[:3, 3] - self.view.position,

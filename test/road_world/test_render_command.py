@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 from ssd_core.command_line.main import app
 from ssd_core.data.writers.messages import TYPESTORE
 from ssd_core.images.codec import decode_image
+from ssd_core.road_world.graphics import Graphics
 from ssd_core.road_world.scene import Scene
 
 
@@ -127,7 +128,8 @@ def test_a_machine_without_opengl_is_told_what_to_install(tmp_path, monkeypatch)
         raise Exception("libEGL.so not loaded")  # the class moderngl raises
 
     monkeypatch.setattr(moderngl, "create_context", refuse)
-    renderer.shared_graphics.cache_clear()
+    # Not the shared ones: what others have loaded into them would be freed in the next.
+    monkeypatch.setattr(renderer, "shared_graphics", Graphics)
     result = render("--out", tmp_path / "x.mcap", "--seconds", 0.1)
     assert isinstance(result.exception, OSError) and "apt-get install libegl1 libgl1 libgl1-mesa-dri" in str(result.exception)
     assert list(tmp_path.iterdir()) == []
