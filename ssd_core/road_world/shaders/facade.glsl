@@ -43,7 +43,7 @@ void pane(inout Surface s, vec2 inside, float luck, float lit_share, vec3 lamp) 
     s.sharpness = 400.0;
     s.normal = normalize(s.normal + 0.035 * (vec3(fract(luck * 3.1), fract(luck * 9.7), fract(luck * 23.3)) - 0.5));
     if (fract(luck * 61.7) < lit_share) {
-        float room = 0.45 + 0.55 * noise(inside * 0.05 + luck).r + 0.25 * inside.y;
+        float room = 0.45 + 0.55 * fract(luck * 43.3) + 0.25 * inside.y;
         s.emission = lamp * room * mix(0.55, 1.0, curtain) * (0.35 + 0.65 * fract(luck * 17.3));
     }
 }

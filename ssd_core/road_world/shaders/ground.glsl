@@ -31,10 +31,9 @@ float of_seed(float salt) {
 }
 
 // Cracks and tar seams, patches of later asphalt, covers of manholes, oil and the tracks of tyres.
-vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh, bool has_drains) {
+vec3 asphalt(vec2 p, float grain, float blotch, vec2 lane, vec2 width, bool is_fresh, bool has_drains) {
     float tone = is_fresh ? mix(0.04, 0.065, of_seed(7.7)) : mix(0.08, 0.21, of_seed(7.7));
     float worn = is_fresh ? 0.15 : mix(0.35, 1.0, of_seed(23.0));
-    float blotch = noise(p * 0.021 + street_seed).r;
     vec3 base = mix(vec3(1.0, 0.98, 0.95), vec3(0.96, 0.98, 1.0), of_seed(31.0)) * tone * (0.66 + 0.5 * blotch + 0.40 * (grain - 0.5));
     vec2 cell = floor(p * vec2(0.11, 0.29));
     vec2 inside = fract(p * vec2(0.11, 0.29));
@@ -46,14 +45,16 @@ vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh, bool has
     float crack = noise(p * 0.06 + street_seed * 3.0).g;
     base *= 1.0 - 0.45 * worn * smoothstep(0.016, 0.0, abs(crack - 0.5)) * step(0.5, blotch);
     // A seam where one lane was laid beside the other, and tar poured along it.
-    float wander = (noise(vec2(p.x * 0.012, lane.x * 0.37 + street_seed)).g - 0.5) * 0.5;
-    base *= 1.0 - 0.55 * worn * band(p.y - lane.x - 0.15 - wander, 0.03, width.y) * step(0.45, noise(vec2(p.x * 0.004, lane.x)).r);
+    vec2 wandering = noise(vec2(p.x * 0.008, lane.x * 0.37 + street_seed)).rg;
+    float wander = (wandering.g - 0.5) * 0.5;
+    base *= 1.0 - 0.55 * worn * band(p.y - lane.x - 0.15 - wander, 0.03, width.y) * step(0.45, wandering.r);
     float across_seam = abs(fract(p.x / 37.0 + of_seed(3.3) + 0.004 * sin(p.y * 2.1)) - 0.5) * 37.0;
     base *= 1.0 - 0.5 * worn * band(across_seam, 0.035, width.x);
     float middle = (lane.x + lane.y) * 0.5, spread = abs(abs(p.y - middle) - 0.78);
+    vec2 driven = noise(vec2(p.x * 0.007, floor(middle) * 0.61 + street_seed)).rg;
     base *= 1.0 + (is_fresh ? 0.10 : -0.07) * smoothstep(0.45, 0.0, spread);
-    base *= 1.0 - 0.16 * smoothstep(0.45, 0.0, abs(p.y - middle)) * noise(vec2(p.x * 0.01, middle)).g;
-    float skid = noise(vec2(p.x * 0.006, floor(middle) * 0.61 + street_seed)).r;
+    base *= 1.0 - 0.16 * smoothstep(0.45, 0.0, abs(p.y - middle)) * driven.g;
+    float skid = driven.r;
     base *= 1.0 - 0.2 * worn * smoothstep(0.74, 0.82, skid) * smoothstep(0.09, 0.05, abs(spread - 0.04 * skid));
     float place = floor(p.x / 19.0);
     vec2 cover = vec2(p.x - (place + 0.2 + 0.6 * hash(vec2(place, floor(middle)))) * 19.0, p.y - middle - 1.2 * (hash(vec2(floor(middle), place)) - 0.5));
@@ -66,23 +67,23 @@ vec3 asphalt(vec2 p, float grain, vec2 lane, vec2 width, bool is_fresh, bool has
     return base;
 }
 
-vec3 concrete(vec2 p, float grain, vec2 lane, vec2 width) {
+vec3 concrete(vec2 p, float grain, float blotch, vec2 lane, vec2 width) {
     float slab = hash(vec2(floor(p.x / 5.5), floor(lane.x)));
-    vec3 base = mix(vec3(0.27, 0.26, 0.24), vec3(0.20, 0.195, 0.185), of_seed(7.7)) * (0.8 + 0.2 * noise(p * 0.03 + street_seed).r + 0.14 * (slab - 0.5) + 0.2 * (grain - 0.5));
+    vec3 base = mix(vec3(0.27, 0.26, 0.24), vec3(0.20, 0.195, 0.185), of_seed(7.7)) * (0.8 + 0.2 * blotch + 0.14 * (slab - 0.5) + 0.2 * (grain - 0.5));
     float joint = max(band(abs(fract(p.x / 5.5) - 0.5) * 5.5 - 2.75, 0.02, width.x), band(p.y - lane.x, 0.02, width.y));
     float middle = (lane.x + lane.y) * 0.5;
     base *= 1.0 - 0.22 * smoothstep(0.5, 0.05, abs(abs(p.y - middle) - 0.78)) - 0.15 * smoothstep(0.5, 0.0, abs(p.y - middle));
     return base * (1.0 - 0.55 * joint);
 }
 
-vec3 cobbles(vec2 p, float grain, vec2 width) {
+vec3 cobbles(vec2 p, float grain, float blotch, vec2 width) {
     vec2 stone = p * vec2(7.5, 9.0);
     stone.x += 0.5 * mod(floor(stone.y), 2.0);
     vec2 f = abs(fract(stone) - 0.5);
     float fade = clamp(1.4 - width.x * 7.5, 0.0, 1.0);
     float gap = max(smoothstep(0.36, 0.46, f.x), smoothstep(0.36, 0.46, f.y)) * fade;
     vec3 tint = mix(vec3(0.17, 0.165, 0.155), vec3(0.20, 0.17, 0.14), of_seed(41.0));
-    return tint * (0.75 + 0.4 * noise(p * 0.05).r + 0.5 * fade * (hash(floor(stone)) - 0.5)) * (1.0 - 0.6 * gap) * (0.9 + 0.2 * grain);
+    return tint * (0.75 + 0.4 * blotch + 0.5 * fade * (hash(floor(stone)) - 0.5)) * (1.0 - 0.6 * gap) * (0.9 + 0.2 * grain);
 }
 
 // Paint along an edge; `inwards` are metres from it into the strip. Half of a line on the edge is the neighbour's to draw.
@@ -135,7 +136,7 @@ float symbol(int kind, vec2 q, vec2 width) {
 }
 
 // x: paint, y: how yellow it is.
-vec2 markings(int material, vec2 p, vec2 width, float grain, vec2 lane, ivec4 code, float foot) {
+vec2 markings(int material, vec2 p, vec2 width, float grain, float worn, vec2 lane, ivec4 code, float foot) {
     vec2 paint = vec2(0.0);
     if (material == ROAD || material == STOP_LINE) {
         for (int edge = 0; edge < 2; ++edge) {
@@ -157,14 +158,14 @@ vec2 markings(int material, vec2 p, vec2 width, float grain, vec2 lane, ivec4 co
         float stripe = abs(fract(p.y / 1.1 + 0.25) - 0.5) * 1.1;
         paint.x = of_seed(53.0) < 0.75 ? band(stripe, 0.275, width.y) * step(abs(p.y), half_width - 0.3) : 0.0;
     }
-    float wear = smoothstep(0.18, 0.42, noise(p * vec2(0.13, 0.31)).g + mix(0.05, 0.3, of_seed(59.0)));
+    float wear = smoothstep(0.18, 0.42, worn + mix(0.05, 0.3, of_seed(59.0)));
     return vec2(paint.x * wear * (0.72 + 0.28 * grain), paint.y);
 }
 
-vec3 paving(int style, vec2 p, vec2 width, out float joint) {
+vec3 paving(int style, vec2 p, float grain, vec2 width, out float joint) {
     joint = 0.0;
     float worn = 0.75 + 0.45 * noise(p * 0.09).r;
-    if (style == 2) return vec3(0.16, 0.155, 0.15) * worn * (0.85 + 0.3 * noise(p * 0.9).b);
+    if (style == 2) return vec3(0.16, 0.155, 0.15) * worn * (0.85 + 0.3 * grain);
     if (style == 1) {
         vec2 brick = p * vec2(4.8, 9.6);
         brick.x += 0.5 * mod(floor(brick.y), 2.0);
@@ -183,8 +184,8 @@ vec3 paving(int style, vec2 p, vec2 width, out float joint) {
 }
 
 // Lawn, rough verge, field, soil, gravel, dry grass.
-vec3 land(int style, vec2 p, vec2 width) {
-    float tuft = noise(p * 0.31).r, fine = noise(p * 1.3).g, broad = noise(p * 0.012 + street_seed).r, clump = noise(p * 0.09).g;
+vec3 land(int style, vec2 p, vec4 grains, vec2 width) {
+    float tuft = noise(p * 0.31).r, fine = grains.g, broad = noise(p * 0.012 + street_seed).r, clump = noise(p * 0.09).g;
     vec3 green = mix(vec3(0.055, 0.095, 0.022), vec3(0.115, 0.14, 0.04), broad), straw = vec3(0.24, 0.19, 0.10), earth = vec3(0.16, 0.125, 0.08);
     float texture_of = 0.45 + 0.7 * tuft + 0.35 * fine;
     if (style == 0) {
@@ -198,15 +199,15 @@ vec3 land(int style, vec2 p, vec2 width) {
         return mix(crop, crop * 0.55, row * 0.7) * (0.6 + 0.5 * broad + 0.3 * tuft);
     }
     if (style == 3) return mix(earth, vec3(0.22, 0.19, 0.15), clump) * (0.6 + 0.5 * tuft + 0.3 * fine);
-    if (style == 4) return vec3(0.23, 0.22, 0.20) * (0.55 + 0.5 * noise(p * 1.9).b + 0.4 * clump);
+    if (style == 4) return vec3(0.23, 0.22, 0.20) * (0.55 + 0.5 * grains.b + 0.4 * clump);
     return mix(straw, green * 1.2, smoothstep(0.55, 0.8, clump)) * texture_of;
 }
 
-vec3 carriageway(vec2 p, float grain, vec2 lane, int kind, vec2 width, bool has_drains) {
-    if (kind == SURFACE_CONCRETE) return concrete(p, grain, lane, width);
-    if (kind == SURFACE_COBBLES) return cobbles(p, grain, width);
-    if (kind == SURFACE_GRAVEL) return land(4, p, width);
-    vec3 base = asphalt(p, grain, lane, width, kind == SURFACE_FRESH_ASPHALT, has_drains);
+vec3 carriageway(vec2 p, float grain, float blotch, vec2 lane, int kind, vec2 width, bool has_drains) {
+    if (kind == SURFACE_CONCRETE) return concrete(p, grain, blotch, lane, width);
+    if (kind == SURFACE_COBBLES) return cobbles(p, grain, blotch, width);
+    if (kind == SURFACE_GRAVEL) return vec3(0.23, 0.22, 0.20) * (0.55 + 0.5 * grain + 0.4 * blotch);
+    vec3 base = asphalt(p, grain, blotch, lane, width, kind == SURFACE_FRESH_ASPHALT, has_drains);
     if (kind == SURFACE_BUS_LANE) return base * (of_seed(71.0) < 0.5 ? vec3(2.6, 0.9, 0.7) : vec3(1.0, 1.0, 0.95));
     if (kind == SURFACE_CYCLE_LANE) return base * (of_seed(71.0) < 0.5 ? vec3(2.2, 0.8, 0.65) : vec3(0.8, 1.7, 0.9));
     return base;
@@ -216,7 +217,9 @@ Surface surface() {
     int material = MATERIAL;
     vec2 p = uv;
     vec2 width = fwidth(p);
-    float grain = noise(p * 0.83).b;
+    // Software rasterisers fetch for all branches of all surfaces: few fetches serve many uses.
+    vec4 grains = noise(p * 0.83);
+    float grain = grains.b;
     vec3 n = normalize(normal);
     Surface s = Surface(vec3(0.2), n, 0.0, 60.0, vec3(0.0), 0.0);
     if (material <= STOP_LINE) {
@@ -224,24 +227,26 @@ Surface surface() {
         int number = int(colour.z + 0.5);
         ivec4 code = ivec4(number & 15, (number >> 4) & 15, (number >> 8) & 7, (number >> 11) & 15);
         bool has_drains = number >= 32768;
-        vec2 paint = markings(material, p, width, grain, lane, code, material_and_seed.y);
+        float blotch = noise(p * 0.021 + street_seed).r;
+        vec2 worn = noise(p * vec2(0.13, 0.31)).rg;
+        vec2 paint = markings(material, p, width, grain, worn.g, lane, code, material_and_seed.y);
         float tracks = smoothstep(0.34, 0.0, abs(abs(p.y - (lane.x + lane.y) * 0.5) - 0.78));
-        vec3 base = carriageway(p, grain, lane, code.z, width, has_drains);
+        vec3 base = carriageway(p, grain, blotch, lane, code.z, width, has_drains);
         float from_kerb = half_width - abs(p.y);
         // Dirt gathers at the kerb, and gullies take the water there.
-        base = mix(base, vec3(0.10, 0.09, 0.075), 0.45 * smoothstep(0.5, 0.0, from_kerb) * noise(p * 0.11).r);
+        base = mix(base, vec3(0.10, 0.09, 0.075), 0.45 * smoothstep(0.5, 0.0, from_kerb) * worn.r);
         vec2 gully = vec2(mod(p.x, 24.0) - 12.0, from_kerb - 0.28);
         if (has_drains && material == ROAD && abs(gully.x) < 0.26 && abs(gully.y) < 0.22) base = vec3(0.035) * (0.6 + step(0.5, fract(gully.x * 14.0)));
         s.albedo = mix(base, mix(vec3(0.60, 0.60, 0.57), vec3(0.56, 0.37, 0.05), paint.y), paint.x);
         float water = noise(p * 0.035 + street_seed * 2.0).r * 0.75 + tracks * 0.2 + 0.12 * noise(p * 0.21).g;
         s.puddle = wetness * smoothstep(0.15, 0.75, water + wetness * 0.25) * (1.0 - 0.35 * paint.x);
-        s.normal = normalize(n + vec3((noise(p * 0.37).rg - 0.5) * 0.05, 0.0));
+        s.normal = normalize(n + vec3((grains.rg - 0.5) * 0.05, 0.0));
 #ifdef SNOW
         swept = 0.35 + 0.65 * tracks;
 #endif
     } else if (material == PAVEMENT) {
         float joint;
-        s.albedo = paving(int(colour.x + 0.5), p, width, joint) * (1.0 - 0.4 * joint) * (0.9 + 0.2 * grain);
+        s.albedo = paving(int(colour.x + 0.5), p, grain, width, joint) * (1.0 - 0.4 * joint) * (0.9 + 0.2 * grain);
         s.puddle = wetness * 0.35 * smoothstep(0.35, 0.65, noise(p * 0.05).r + 0.1);
     } else if (material == KERB) {
         float gap = band(fract(p.x) - 0.5, 0.485, width.x);
@@ -251,8 +256,8 @@ Surface surface() {
         s.puddle = wetness * 0.2;
     } else {
         int style = int(colour.x + 0.5);
-        s.albedo = land(style, p, width);
-        s.normal = normalize(n + vec3(noise(p * 0.6).rg - 0.5, 0.0) * (style == 4 ? 0.3 : 0.6));
+        s.albedo = land(style, p, grains, width);
+        s.normal = normalize(n + vec3(grains.rg - 0.5, 0.0) * (style == 4 ? 0.3 : 0.6));
         if (style == 4 || style == 3) s.puddle = wetness * 0.3 * smoothstep(0.5, 0.7, noise(p * 0.05).r);
     }
     s.albedo *= mix(1.0, 0.55, wetness * (material == GRASS ? 0.4 : 1.0));

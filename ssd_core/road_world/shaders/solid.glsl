@@ -23,7 +23,8 @@ float lettering(vec2 corner, float seed) {
 void paint_body(inout Surface s, float seed) {
     bool is_body = uv.x > 10.0;
     float height = is_body ? uv.y : 0.7;
-    float dirt = smoothstep(0.8, 0.2, height) * (0.25 + 0.6 * noise(uv * 0.3 + seed).r) * (0.3 + fract(seed * 17.0));
+    vec4 uneven = noise(uv * 0.13 + seed);
+    float dirt = smoothstep(0.8, 0.2, height) * (0.25 + 0.6 * uneven.a) * (0.3 + fract(seed * 17.0));
     s.mirror = 0.07;
     if (is_body && uv.x < 50.0) {
         // Gaps around the doors, handles, and the sill's strip.
@@ -38,7 +39,7 @@ void paint_body(inout Surface s, float seed) {
     open_sky = mix(0.3, 1.0, smoothstep(0.1, 0.95, height));
     s.albedo *= mix(0.7, 1.0, smoothstep(0.15, 0.6, height));
     // Sheet metal is never quite even.
-    s.normal = normalize(s.normal + (noise(uv * 0.11 + seed).rgb - 0.5) * 0.05);
+    s.normal = normalize(s.normal + (uneven.rgb - 0.5) * 0.05);
     s.mirror *= 1.0 - 0.8 * dirt;
     s.sharpness = 180.0;
 }
@@ -71,9 +72,10 @@ Surface surface() {
     else if (material == WHEEL) paint_wheel(s, seed);
     else if (material == GLASS) {
         // Behind the panes it is dark, but for seats and what is seen through the windows opposite.
-        float inside = noise(vec2(uv.x * 0.06, uv.y * 0.05) + seed).r;
+        vec4 uneven = noise(uv * 0.06 + seed);
+        float inside = uneven.r;
         s.albedo *= 0.5 + 2.5 * smoothstep(0.45, 0.75, inside) * smoothstep(0.05, 0.3, uv.y);
-        s.normal = normalize(s.normal + (noise(uv * 0.07 + seed).rgb - 0.5) * 0.06);
+        s.normal = normalize(s.normal + (uneven.rgb - 0.5) * 0.06);
         s.mirror = 0.085;
         s.sharpness = 600.0;
     } else if (material == METAL) {
