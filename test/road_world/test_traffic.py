@@ -42,9 +42,10 @@ def test_the_overlap_test_itself():
     assert overlaps(poses, sizes).tolist() == [[0, 1], [1, 2]]
 
 
-@pytest.mark.parametrize("density", DENSITIES)
-def test_nobody_cuts_into_anybody(density):
-    for seed in range(6):
+@pytest.mark.parametrize("seed", range(6))
+def test_nobody_cuts_into_anybody(seed):
+    # All densities of a seed share its vehicles, which take longest to make.
+    for density in DENSITIES:
         scene = Scene.generate(seed, density=density)
         traffic = scene.traffic
         owner = np.concatenate([[-1], traffic.owners])
@@ -55,19 +56,16 @@ def test_nobody_cuts_into_anybody(density):
             pairs = overlaps(poses, np.concatenate([ego_size, traffic.sizes]))
             # Pieces of one vehicle hang together.
             pairs = pairs[owner[pairs[:, 0]] != owner[pairs[:, 1]]]
-            assert len(pairs) == 0, (seed, time, pairs[:3])
+            assert len(pairs) == 0, (density, time, pairs[:3])
 
 
 def test_jams_are_near_and_slow_and_free_roads_are_not():
-    def gaps(density):
-        return [
-            min(s - scene.ego.distance(3.0) - EGO_NOSE - driver.vehicle.length / 2
-                for driver, s, t in zip(scene.traffic.drivers, *scene.traffic.positions(3.0, scene.ego.distance(3.0))[:2], strict=True)
-                if abs(t - scene.road.lane_centre(scene.road.ego_lane, 1)) < 1.3 and s > scene.ego.distance(3.0))
-            for scene in (Scene.generate(seed, density=density) for seed in range(8))
-        ]  # fmt: skip
+    def gap(scene):
+        here, lane = scene.ego.distance(3.0), scene.road.lane_centre(scene.road.ego_lane, 1)
+        drivers = zip(scene.traffic.drivers, *scene.traffic.positions(3.0, here)[:2], strict=True)
+        return min(s - here - EGO_NOSE - driver.vehicle.length / 2 for driver, s, t in drivers if abs(t - lane) < 1.3 and s > here)
 
-    jam, free = gaps("jam"), gaps("free")
+    jam, free = zip(*([gap(Scene.generate(seed, density=density)) for density in ("jam", "free")] for seed in range(8)), strict=True)
     assert np.median(jam) < 6.0 and min(jam) > 0.4
     assert np.median(free) > 20.0
     assert all(
@@ -98,8 +96,13 @@ def test_the_same_seed_is_the_same_traffic():
 
 def test_some_change_lanes():
     changes = 0
-    for seed in range(16):
-        traffic = Scene.generate(seed, density="normal").traffic
+    for seed in range(30):
+        if changes >= 3:
+            break
+        scene = Scene.generate(seed, density="free")
+        if scene.road.lanes_per_direction == 1:
+            continue
+        traffic = scene.traffic
         changing = [number for number, driver in enumerate(traffic.drivers) if driver.change]
         changes += len(changing)
         for number in changing:
@@ -109,7 +112,7 @@ def test_some_change_lanes():
             np.testing.assert_allclose(t, [driver.t, driver.t + driver.change / 2, driver.t + driver.change])
             # Turned towards where they go.
             assert np.sign(traffic.positions(middle, 0.0)[2][number]) == np.sign(driver.change)
-    assert changes >= 2
+    assert changes >= 3
 
 
 def test_motorways_have_motorcycles_but_no_bicycles():
