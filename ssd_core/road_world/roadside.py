@@ -203,8 +203,8 @@ def _raise_overpass(block: BlockBuilder) -> None:
 def _stop_on_shoulder(block: BlockBuilder, side: int) -> None:
     """Who loads, lets people in or has broken down beside the lanes; mostly large ones."""
     rng, road = block.rng, block.road
-    luck, place, large = rng.random(), block.free_place(16.0, side), rng.random() < 0.7
-    if luck > (0.06 if road.kind == "motorway" else 0.45) or not block.start + 8.0 < place < block.end - 8.0:
+    luck, place, large = rng.random(), rng.uniform(block.start + 8.0, block.end - 8.0), rng.random() < 0.7
+    if luck > (0.06 if road.kind == "motorway" else 0.45) or not block.is_free(place, 16.0, side):
         return
     vehicle = block.vehicle(1.0 if large else 0.0)
     # Mirrors stay out of the lane.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kinds of road and what stands beside them: cross-sections without gaps, free lanes, grades, the same world every time."""
 
+import dataclasses
 import itertools
 import re
 from pathlib import Path
@@ -240,3 +241,10 @@ def test_what_is_cut_into_the_land_has_walls_and_no_fronts():
     for place in cut:
         assert place.barriers[1] == "retaining_wall"
         assert {place.land_use(index, 1) for index in range(-10, 60)}.isdisjoint({"town", "works", "harbour", "car_park"})
+
+
+def test_blocks_with_side_streets_have_room_on_their_shoulder_or_nobody_stands_there():
+    place = district_of("arterial", 2)
+    place = dataclasses.replace(place, road=dataclasses.replace(place.road, shoulder_width=3.0), closed_strip=False, junction_share=1.0)
+    blocks = [build_block(place, index) for index in range(1, 7)]
+    assert any(block.junction for block in blocks)

@@ -71,7 +71,7 @@ vec3 surroundings(vec3 direction) {
     float skyline = 0.04 + 0.5 * smoothstep(0.35, 0.95, shape.g);
     vec3 standing = (0.10 * sky_light + 0.5 * bounce_light) * (0.15 + 1.1 * shape.r);
     vec3 ground = bounce_light * (1.1 + 0.6 * direction.z) + 0.2 * wetness * sky_horizon;
-    return mix(ground, mix(standing, sky, smoothstep(skyline - 0.03, skyline + 0.05, direction.z)), smoothstep(-0.05, 0.01, direction.z));
+    return mix(ground, mix(standing, sky, smoothstep(skyline - 0.12, skyline + 0.18, direction.z)), smoothstep(-0.05, 0.01, direction.z));
 }
 
 float sunlight(vec3 n) {
