@@ -55,8 +55,8 @@ class Graphics:
                 f"no OpenGL context: {error}. Rendering needs EGL and a driver, the software one is enough: "
                 "apt-get install libegl1 libgl1 libgl1-mesa-dri"
             ) from error
-        # Targets of a renderer and meshes of a scene go when Python lets them go; moderngl would keep them until the process ends.
-        self.context.gc_mode = "auto"
+        # What Python lets go waits until free_unused: let go in another thread, which has no context, it would crash the process.
+        self.context.gc_mode = "context_gc"
         self.context.enable(moderngl.DEPTH_TEST)
         self.context.depth_func = "<="
         self._programs: dict[tuple[str, ...], moderngl.Program] = {}
@@ -67,6 +67,10 @@ class Graphics:
         self._screens: dict[int, moderngl.VertexArray] = {}
         self._placings: dict[int, Placing] = {}
         self._copy_image = _load_copy_image()
+
+    def free_unused(self) -> None:
+        """Free the targets of renderers and the meshes of scenes that Python has let go, in whichever thread it did."""
+        self.context.gc()
 
     def surface_program(self, family: Family, features: tuple[str, ...], material: Material | None = None) -> moderngl.Program:
         """The program that paints a family, or one material of it, where depth was laid, cut out already.

@@ -136,6 +136,7 @@ class Renderer:
         # The same view in another condition, or its truth: its depth is there already.
         if last and last.scene is scene and last.time == time and np.array_equal(last.world_from_camera, world_from_camera):
             return last
+        self._graphics.free_unused()
         self._last = _Frame(self._graphics, self._targets, self._pinhole, scene, world_from_camera.copy(), time)
         return self._last
 

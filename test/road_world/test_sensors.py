@@ -71,7 +71,7 @@ def test_lidar_agrees_with_camera_depth():
 def test_rain_swallows_returns_but_moves_none():
     from ssd_core.road_world.sensors import LidarCaster
 
-    scene, lidar = Scene.generate(6), Lidar.nuscenes_top(beams=8, columns=180)
+    scene, lidar = Scene.generate(14), Lidar.nuscenes_top(beams=8, columns=180)
     caster, pose = LidarCaster(lidar), scene.world_from_base(0.0) @ lidar.base_from_lidar
     dry, wet = (caster.cast(scene, pose, 0.0, condition) for condition in ("day-clear", "day-rain"))
     assert len(wet) < len(dry)
