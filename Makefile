@@ -50,7 +50,9 @@ demo: $(STAMP)
 	$(BIN)/python -m ssd_depth_ros.demo --out "$(OUT)" --model "$(MODEL)" $(if $(BAG),--bag "$(BAG)")
 
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore=test/road_world
+# In a process of their own: after a thousand other tests in the same one, the software rasteriser has crashed it.
+	$(BIN)/python -m pytest test/road_world
 
 # The recordings that ship: one street, one drive, three conditions.
 samples: $(STAMP)

@@ -516,8 +516,8 @@ def test_quality_of_service_can_be_overridden(bench: NodeBench) -> None:
     overrides = {"/depth/points.publisher.reliability": "best_effort", "/depth/points.publisher.depth": 2, "/image.subscription.depth": 3}
     bench.start(**{f"qos_overrides.{name}": value for name, value in overrides.items()})
     bench.camera()
-    (cloud,) = [publisher for publisher in bench.node.publishers if publisher.topic_name == "/depth/points"]
-    (images,) = [subscription for subscription in bench.node.subscriptions if subscription.topic_name == "/image"]
+    (cloud,) = wait_until(lambda: [publisher for publisher in bench.node.publishers if publisher.topic_name == "/depth/points"])
+    (images,) = wait_until(lambda: [subscription for subscription in bench.node.subscriptions if subscription.topic_name == "/image"])
     assert (cloud.qos_profile.reliability, cloud.qos_profile.depth) == (ReliabilityPolicy.BEST_EFFORT, 2)
     assert images.qos_profile.depth == 3
 
