@@ -308,7 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     spinner.join(SHUTDOWN_PATIENCE)
     if spinner.is_alive():
         # A network that is being built can't be interrupted; waiting for it would look like a node that hangs.
-        logging.shutdown()
+        # Nor is logging shut down: it waits for the locks of its handlers, which that thread may hold.
         os._exit(0)
     rclpy.try_shutdown()
     if failures:
