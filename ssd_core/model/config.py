@@ -51,6 +51,8 @@ class ModelDescription(StrictModel):
     training_camera: TrainingCamera | None = None
     focal_normalisation: bool = False
     """Multiply depth by (fx at the network's input) / (training camera's fx at the training input)."""
+    camera_input: bool = False
+    """The network sees its camera: two more input channels say where each pixel lies from the principal point (`camera_channels`)."""
     trained: bool = True
     """False for random weights."""
     recipe: dict[str, Any] = pydantic.Field(default_factory=dict)
@@ -67,6 +69,16 @@ class ModelDescription(StrictModel):
         return self
 
     @property
+    def input_channels(self) -> int:
+        """Of the network: RGB, and `camera_channels`."""
+        return 5 if self.camera_input else 3
+
+    @property
+    def needs_camera(self) -> bool:
+        """Whether depth can't be had without the picture's camera."""
+        return self.focal_normalisation or self.camera_input
+
+    @property
     def kind(self) -> DepthKind:
         """What the values are: metres along Z, or inverse depth up to scale and shift."""
         return "relative_inverse" if self.parametrisation == "relative_inverse" else "metric"
@@ -77,10 +89,15 @@ class ModelDescription(StrictModel):
         focal_length: fx in pixels of an image `image_width` wide that is resized to `input_width` for the network. Apparent
         size is focal length over distance, so twice the focal length (both at the network's input) means twice the depth.
         """
+        trained = self.canonical_focal_length
+        return 1.0 if trained is None else focal_length * input_width / image_width / trained
+
+    @property
+    def canonical_focal_length(self) -> float | None:
+        """fx in pixels at the network's input, whatever the input's size, for which its depth is metres as it comes; None: for any."""
         if not self.focal_normalisation or self.training_camera is None:
-            return 1.0
-        trained = self.training_camera.fx * self.input_size[0] / self.training_camera.width
-        return focal_length * input_width / image_width / trained
+            return None
+        return self.training_camera.fx * self.input_size[0] / self.training_camera.width
 
 
 @dataclasses.dataclass(frozen=True)

@@ -36,7 +36,7 @@ class ResNetDepthConfig(transformers.PretrainedConfig):  # type: ignore[no-untyp
 
 
 class ResNetDepthNetwork(transformers.PreTrainedModel):  # type: ignore[no-untyped-call]
-    """Normalised images [B, 3, H, W] of any even size to sigmoid outputs [B, 1, H, W].
+    """Network inputs [B, C, H, W] of any even size to sigmoid outputs [B, 1, H, W]; C is the encoder's num_channels.
 
     The decoder doubles the deepest features four times, each time joined with the encoder's of that size, and ends at half the
     input's size; the last step is bilinear. Where a side isn't divisible, the doubled features are cut at right and bottom, since
@@ -134,16 +134,15 @@ class ConvolutionalDepthModel(DepthModel):
             raise ValueError(f"parametrisation {description.parametrisation!r}: a convolutional network has sigmoid_disparity only")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network: Any = ResNetDepthNetwork(convolutional_config(size))
+            network: Any = ResNetDepthNetwork(convolutional_config(size, description.input_channels))
             nn.init.normal_(network.head.weight, std=_FIRST_WEIGHT)
             nn.init.constant_(network.head.bias, first_logit(description))
         return cls(network.eval(), description)
 
-    def _encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        if images.shape[-2] % 2 or images.shape[-1] % 2:
-            raise ValueError(f"images of {images.shape[-1]}x{images.shape[-2]}: both sides must be even")
-        pixels = ((images - self.mean) / self.std).to(self.network.dtype)
-        features: tuple[Tensor, ...] = self.network.encode(pixels)
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        if pixels.shape[-2] % 2 or pixels.shape[-1] % 2:
+            raise ValueError(f"images of {pixels.shape[-1]}x{pixels.shape[-2]}: both sides must be even")
+        features: tuple[Tensor, ...] = self.network.encode(pixels.to(self.network.dtype))
         return features
 
     def _decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
@@ -153,11 +152,12 @@ class ConvolutionalDepthModel(DepthModel):
         return features[-1].flatten(2).transpose(1, 2)
 
 
-def convolutional_config(size: ConvolutionalSize | tuple[int, int, int, int]) -> ResNetDepthConfig:
-    """The configuration of a named size, or of an encoder with these channels."""
+def convolutional_config(size: ConvolutionalSize | tuple[int, int, int, int], input_channels: int = 3) -> ResNetDepthConfig:
+    """The configuration of a named size, or of an encoder with these channels in its stages."""
     widths = size if isinstance(size, tuple) else ENCODER_WIDTHS[size]
     resnet: Any = transformers.ResNetConfig
     encoder = resnet(
+        num_channels=input_channels,
         embedding_size=widths[0],
         hidden_sizes=list(widths),
         depths=list(_BLOCKS),

@@ -15,6 +15,9 @@ from ssd_core.model.config import NETWORK_SIZES, PATCH_SIZE, EncoderSize, ModelD
 FIRST_DEPTH = 13.0
 """Metres that a fresh sigmoid-disparity head predicts: a middling distance of a driving scene, so that training starts in range."""
 
+_CAMERA_UNIT = 100.0
+"""Pixels; makes the camera channels about as large as the normalised colours."""
+
 PRETRAINED_GRID = 37
 """Patches a side of the position table: DINOv2's last training stage saw 518x518."""
 
@@ -70,24 +73,44 @@ class DepthModel(nn.Module):
         """The backbone (a transformers Dinov2Backbone), for parameter groups and freezing."""
         return self.network.backbone
 
-    def forward(self, images: Tensor) -> Tensor:
-        """images [B, 3, H, W] RGB in 0..1, H and W multiples of 14 -> depth [B, 1, H, W] (see `DepthPrediction.depth`)."""
-        return self.predict(images).depth
+    def forward(self, images: Tensor, intrinsics: Tensor | None = None) -> Tensor:
+        """images [B, 3, H, W] RGB in 0..1, H and W multiples of 14 -> depth [B, 1, H, W] (see `DepthPrediction.depth`).
 
-    def predict(self, images: Tensor) -> DepthPrediction:
-        """Depth and the patch tokens it was made from, in one pass. images: as in `forward`."""
-        features = self._encode(images)
+        intrinsics: [B, 3, 3] matrices of these images, in pixels; used, and then needed, where the description says `camera_input`.
+        Raises ValueError for another size and for missing intrinsics.
+        """
+        return self.predict(images, intrinsics).depth
+
+    def predict(self, images: Tensor, intrinsics: Tensor | None = None) -> DepthPrediction:
+        """Depth and the patch tokens it was made from, in one pass. Arguments as in `forward`."""
+        features = self._encode(self._network_input(images, intrinsics))
         return DepthPrediction(self._decode(features, images.shape[-2], images.shape[-1]), self._tokens(features))
 
-    def patch_tokens(self, images: Tensor) -> Tensor:
-        """[B, H/14 * W/14, C] tokens of the last tapped block (after the final layer norm where the checkpoint applies it)."""
-        return self._tokens(self._encode(images))
+    def predict_metres(self, images: Tensor, intrinsics: Tensor) -> DepthPrediction:
+        """As `predict`, with the focal normalisation of these cameras undone: a metric model's depth is metres, in float32."""
+        prediction = self.predict(images, intrinsics)
+        canonical, depth = self.description.canonical_focal_length, prediction.depth.float()
+        if canonical is not None:
+            depth = depth * (intrinsics[:, 0, 0] / canonical)[:, None, None, None]
+        return prediction._replace(depth=depth)
 
-    def _encode(self, images: Tensor) -> tuple[Tensor, ...]:
-        height, width = images.shape[-2:]
+    def patch_tokens(self, images: Tensor, intrinsics: Tensor | None = None) -> Tensor:
+        """[B, H/14 * W/14, C] tokens of the last tapped block (after the final layer norm where the checkpoint applies it)."""
+        return self._tokens(self._encode(self._network_input(images, intrinsics)))
+
+    def _network_input(self, images: Tensor, intrinsics: Tensor | None) -> Tensor:
+        """[B, 3 or 5, H, W]: normalised RGB, and where the camera is an input its channels."""
+        pixels = (images - self.mean) / self.std
+        if not self.description.camera_input:
+            return pixels
+        if intrinsics is None:
+            raise ValueError("this network sees its camera: it needs the intrinsics of every image")
+        return torch.cat([pixels, camera_channels(intrinsics, images.shape[-2], images.shape[-1]).to(pixels.dtype)], dim=1)
+
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        height, width = pixels.shape[-2:]
         if height % PATCH_SIZE or width % PATCH_SIZE:
             raise ValueError(f"images of {width}x{height}: both sides must be multiples of {PATCH_SIZE}")
-        pixels = (images - self.mean) / self.std
         features: tuple[Tensor, ...] = self.network.backbone(pixels).feature_maps
         return features
 
@@ -104,6 +127,22 @@ class DepthModel(nn.Module):
         else:
             raw = self.network.head(fused, rows, columns)[:, None]
         return depth_from_output(raw, self.description)
+
+
+def camera_channels(intrinsics: Tensor, height: int, width: int) -> Tensor:
+    """[B, 2, height, width]: (x, y) of each pixel's ray, at z = 1, times fx / 100: hundreds of pixels from the principal point.
+
+    intrinsics [B, 3, 3] in pixels of such pictures. A level camera h metres above a level road sees the road's pixels at
+    z = h * fx / (100 y): after focal normalisation, which takes fx out of depth, a pixel's y alone says how far the road is there,
+    whatever the lens, the crop or the resize. A network that isn't told can only guess the horizon. (Camera channels were proposed by
+    Facil et al., CAM-Convs, 2019.)
+    """
+    rows = torch.arange(height, device=intrinsics.device, dtype=intrinsics.dtype)[:, None]
+    columns = torch.arange(width, device=intrinsics.device, dtype=intrinsics.dtype)[None]
+    focal_x, focal_y, centre_x, centre_y = (intrinsics[:, i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
+    across = (columns - centre_x).expand(-1, height, -1)
+    down = ((rows - centre_y) * focal_x / focal_y).expand(-1, -1, width)
+    return torch.stack([across, down], dim=1) / _CAMERA_UNIT
 
 
 def depth_from_output(output: Tensor, description: ModelDescription) -> Tensor:
@@ -127,6 +166,7 @@ def network_config(size: EncoderSize | NetworkSize, description: ModelDescriptio
         num_attention_heads=shape.heads,
         image_size=PRETRAINED_GRID * PATCH_SIZE,
         patch_size=PATCH_SIZE,
+        num_channels=description.input_channels,
         # Index 0 of transformers' stages is the embedding, so block i is stage i + 1.
         out_indices=[block + 1 for block in shape.taps],
         reshape_hidden_states=False,

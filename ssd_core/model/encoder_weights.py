@@ -33,6 +33,7 @@ _TOP_LEVEL = {
 _DINOV2_FIELDS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size")
 _RESNET_FIELDS = ("embedding_size", "hidden_sizes", "depths", "layer_type", "downsample_in_first_stage")
 """What must be the same, read from config.json."""
+_FIRST_LAYERS = {"embeddings.patch_embeddings.projection.weight", "embedder.embedder.convolution.weight"}
 
 _IN_BLOCK = {
     "norm1": "norm1",
@@ -47,7 +48,8 @@ _IN_BLOCK = {
 
 def load_encoder(model: DepthModel, name_or_path: str | Path) -> None:
     """Give `model` a pretrained encoder, strictly: a folder or Hub id of a DINOv2 (`facebook/dinov2-small`), or of a ResNet
-    (`microsoft/resnet-18`, without its classifier) for a convolutional model.
+    (`microsoft/resnet-18`, without its classifier) for a convolutional model. Where the model also sees its camera, the first layer's
+    weights for those channels start at zero.
 
     Raises ModelLoadError if it can't be read or is of another size.
     """
@@ -65,7 +67,11 @@ def _load(model: DepthModel, folder: Path, encoder: Any, fields: tuple[str, ...]
         found, wanted = getattr(encoder.config, field), getattr(model.encoder.config, field)
         if found != wanted:
             raise ModelLoadError(f"{folder}: its {field} is {found}, the model's is {wanted}; choose an encoder of the model's size")
-    model.encoder.load_state_dict(encoder.state_dict(), strict=True)
+    tensors, wanted = encoder.state_dict(), model.encoder.state_dict()
+    for name in _FIRST_LAYERS & tensors.keys():
+        missing = wanted[name].shape[1] - tensors[name].shape[1]
+        tensors[name] = torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, max(0, missing)))
+    model.encoder.load_state_dict(tensors, strict=True)
 
 
 def convert_dinov2(source: Path, folder: Path) -> None:

@@ -56,7 +56,7 @@ class DepthEstimator:
         """Metres; with `max_depth` the range the model was made for."""
         self.max_depth = checkpoint.description.max_depth
         self.is_trained = checkpoint.description.trained
-        self.needs_camera = checkpoint.description.focal_normalisation
+        self.needs_camera = checkpoint.description.needs_camera
         """Whether every image must come with its camera."""
 
     @classmethod
@@ -101,8 +101,8 @@ class DepthEstimator:
     ) -> list[DepthMap]:
         """Depth of each image, in order.
 
-        images: uint8 (H, W, 3) RGB, any sizes. cameras: each image's camera; used for focal normalisation where the model asks for
-        it, and then required. output_sizes: (width, height) of each result, bilinear; None is the network's size.
+        images: uint8 (H, W, 3) RGB, any sizes. cameras: each image's camera; required where the model normalises by focal length or
+        sees its camera (`needs_camera`), else unused. output_sizes: (width, height) of each result, bilinear; None is the network's size.
         Raises ValueError (wrong images, missing camera), FloatingPointError (the network's arithmetic overflowed).
         """
         cameras = cameras if cameras is not None else [None] * len(images)
@@ -110,9 +110,11 @@ class DepthEstimator:
         if not len(images) == len(cameras) == len(output_sizes):
             raise ValueError(f"{len(images)} images, {len(cameras)} cameras and {len(output_sizes)} output sizes: one of each is needed")
         scales = [self._focal_scale(image, camera) for image, camera in zip(images, cameras, strict=True)]
+        intrinsics = self._intrinsics(cameras)
         maps = []
         for start in range(0, len(images), self.max_batch):
-            depths = self._infer([self._fit(image) for image in images[start : start + self.max_batch]])
+            piece = slice(start, start + self.max_batch)
+            depths = self._infer([self._fit(image) for image in images[piece]], None if intrinsics is None else intrinsics[piece])
             for depth, scale, size in zip(depths, scales[start:], output_sizes[start:], strict=False):
                 scaled = depth * np.float32(scale) if scale != 1 else depth
                 maps.append(DepthMap(resize_depth(scaled, size or self.input_size), self.kind))
@@ -121,7 +123,9 @@ class DepthEstimator:
     def warm_up(self, batch: int = 1) -> None:
         """Run black images once, so that the first real call isn't slow."""
         width, height = self.input_size
-        self._infer([np.zeros((height, width, 3), dtype=np.uint8)] * min(batch, self.max_batch))
+        count = min(batch, self.max_batch)
+        camera = PinholeCamera.from_field_of_view(width, height, horizontal_degrees=70.0)
+        self._infer([np.zeros((height, width, 3), dtype=np.uint8)] * count, self._intrinsics([camera] * count))
 
     def close(self) -> None:
         """Free the network's memory; further calls raise RuntimeError."""
@@ -135,12 +139,12 @@ class DepthEstimator:
             raise ValueError(f"an image of shape {image.shape} {image.dtype}: uint8 (height, width, 3) RGB is needed")
         return resize_image(image, self.input_size)
 
-    def _infer(self, images: Sequence[npt.NDArray[np.uint8]]) -> npt.NDArray[np.float32]:
+    def _infer(self, images: Sequence[npt.NDArray[np.uint8]], intrinsics: npt.NDArray[np.float32] | None) -> npt.NDArray[np.float32]:
         pixels = np.ascontiguousarray(images[0])[None] if len(images) == 1 else np.stack(images)
         with self._turn:
             if self._backend is None:
                 raise RuntimeError("this estimator is closed")
-            depth = self._backend.infer(pixels)
+            depth = self._backend.infer(pixels, intrinsics)
         if not np.isfinite(depth).all():
             raise FloatingPointError(
                 f"model {self.model_id} gave values that aren't finite in {self.precision}; load it with precision fp32"
@@ -148,10 +152,16 @@ class DepthEstimator:
         return depth
 
     def _focal_scale(self, image: npt.NDArray[np.uint8], camera: PinholeCamera | None) -> float:
-        if not self._description.focal_normalisation:
+        if not self.needs_camera:
             return 1.0
         if camera is None:
-            raise ValueError(f"model {self.model_id} normalises by focal length: it needs the camera of every image")
+            raise ValueError(f"model {self.model_id} needs the camera of every image: its depth depends on the lens")
         if camera.size != (image.shape[1], image.shape[0]):
             raise ValueError(f"a camera of {camera.width}x{camera.height} with an image of {image.shape[1]}x{image.shape[0]}")
         return self._description.focal_scale(camera.fx, camera.width, self.input_size[0])
+
+    def _intrinsics(self, cameras: Sequence[PinholeCamera | None]) -> npt.NDArray[np.float32] | None:
+        """(N, 3, 3) in pixels of the network's input, for a network that sees its camera."""
+        if not self._description.camera_input:
+            return None
+        return np.stack([camera.scaled(*self.input_size).matrix for camera in cameras if camera is not None]).astype(np.float32)

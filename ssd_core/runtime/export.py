@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The network as one graph of one fixed size: raw pixels in, depth out."""
+"""The network as one graph of one fixed size: raw pixels (and the camera, where the network sees it) in, depth out."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from ssd_core.model.depth_model import DepthModel
 
 class FixedSizeNetwork(nn.Module):
     """uint8 RGB [B, H, W, 3] of one fixed H, W -> float32 [B, H, W] depth (or relative inverse depth).
+
+    A network with `camera_input` takes float32 intrinsics [B, 3, 3], in pixels of these images, beside them.
 
     Normalisation, and the step from the sigmoid to depth, are part of the graph. The position table is resized once, here:
     exporters either trace the resize at every call or bake a wrong size in. The last layer and all that follows stay float32
@@ -33,10 +35,10 @@ class FixedSizeNetwork(nn.Module):
             last = _last_layer(self.model)
             last.float().register_forward_pre_hook(lambda _module, arguments: (arguments[0].float(),))
 
-    def forward(self, images: Tensor) -> Tensor:
+    def forward(self, images: Tensor, intrinsics: Tensor | None = None) -> Tensor:
         """See the class."""
         pixels = images.permute(0, 3, 1, 2).float() / 255
-        depth: Tensor = self.model(pixels)
+        depth: Tensor = self.model(pixels, intrinsics)
         return depth[:, 0].float()
 
 

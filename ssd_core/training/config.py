@@ -62,6 +62,8 @@ class ModelConfig(StrictModel):
     other_input_sizes: tuple[tuple[int, int], ...] = ()
     """Each batch is of `input_size` or of one of these: other aspects of about the same area, since at run time the input has the
     camera's aspect."""
+    camera_input: bool = False
+    """The network also sees where each pixel lies from the principal point, for data of many cameras, crops and mountings."""
     min_depth: pydantic.PositiveFloat = 0.1
     max_depth: pydantic.PositiveFloat = 80.0
 

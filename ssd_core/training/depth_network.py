@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from ssd_core.data.transforms import Sample
-from ssd_core.model.checkpoint import open_checkpoint
+from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint
 from ssd_core.model.config import ModelDescription, TrainingCamera
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
@@ -25,7 +25,7 @@ def describe(
 ) -> ModelDescription:
     """What the trained network's `ssd.json` will say.
 
-    focal_length: fx of the canonical camera as a share of the input's width; None: depth is metres of `camera`, the one trained with.
+    focal_length: fx of the canonical camera as a share of the width of `input_size`; None: depth is metres of `camera`, the trained one.
     """
     width, height = config.input_size
     if focal_length is not None:
@@ -37,6 +37,7 @@ def describe(
         max_depth=config.max_depth,
         training_camera=camera,
         focal_normalisation=focal_length is not None,
+        camera_input=config.camera_input,
         recipe=recipe,
     )
 
@@ -45,6 +46,8 @@ def make_model(config: ModelConfig, description: ModelDescription, seed: int) ->
     """The network to train. Raises ModelLoadError for a start or an encoder that can't be used."""
     if config.start != "random":
         model = open_checkpoint(bundled_folder() if config.start == BUNDLED else config.start).load_model()
+        if model.description.camera_input != description.camera_input:
+            raise ModelLoadError(f"model.camera_input: set it to {str(model.description.camera_input).lower()}, as {config.start} has it")
         return type(model)(model.network, description)
     if config.size == "half" or config.size == "full":
         model = ConvolutionalDepthModel.create_convolutional(config.size, description, seed)
@@ -63,20 +66,13 @@ def depth_parameter_groups(model: DepthModel, encoder_learning_rate: float, head
     return [{"params": encoder, "lr": encoder_learning_rate}, {"params": head, "lr": head_learning_rate}]
 
 
-def focal_scale(focal: Tensor, canonical: float | None, width: int) -> Tensor:
-    """[B] factors that make the network's depth metres, for focal lengths [B] in pixels of a network's input of this width.
-
-    canonical: the trained fx as a share of the width; None, where the network gives metres itself: ones.
-    """
-    return torch.ones_like(focal) if canonical is None else focal / (canonical * width)
-
-
-def predict_metres(model: DepthModel, sample: Sample, canonical: float | None) -> npt.NDArray[np.float32]:
+def predict_metres(model: DepthModel, sample: Sample) -> npt.NDArray[np.float32]:
     """Depth of a picture of the network's input size, with its camera."""
     assert sample.camera is not None
-    image = torch.from_numpy(np.ascontiguousarray(sample.image))[None].to(next(model.parameters()).device)
-    scale = focal_scale(torch.tensor([sample.camera.fx]), canonical, sample.camera.width)
-    return np.asarray(model(pixels(image))[0, 0].float().cpu().numpy() * scale.item(), dtype=np.float32)
+    device = next(model.parameters()).device
+    image = torch.from_numpy(np.ascontiguousarray(sample.image))[None].to(device)
+    intrinsics = torch.from_numpy(sample.camera.matrix).float()[None].to(device)
+    return np.asarray(model.predict_metres(pixels(image), intrinsics).depth[0, 0].cpu().numpy(), dtype=np.float32)
 
 
 def pixels(images: Tensor) -> Tensor:

@@ -24,7 +24,7 @@ from ssd_core.model.depth_model import DepthModel, DepthPrediction
 from ssd_core.model.pose_net import PoseNet, load_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
-from ssd_core.training.depth_network import depth_parameter_groups, focal_scale, make_model, pixels, predict_metres
+from ssd_core.training.depth_network import depth_parameter_groups, make_model, pixels, predict_metres
 from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, draw_masks, draw_views
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import DepthJudge
@@ -86,9 +86,9 @@ class StudentNetwork(nn.Module):
         super().__init__()
         self.depth = depth
 
-    def forward(self, inputs: Tensor) -> DepthPrediction:
-        """inputs [B, 3, h, w] in 0..1; see `DepthModel.predict`."""
-        return self.depth.predict(inputs)
+    def forward(self, inputs: Tensor, intrinsics: Tensor) -> DepthPrediction:
+        """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; see `DepthModel.predict_metres`."""
+        return self.depth.predict_metres(inputs, intrinsics)
 
 
 class Frozen(nn.Module):
@@ -113,12 +113,11 @@ class Frozen(nn.Module):
         return self
 
     @torch.no_grad()
-    def forward(self, inputs: Tensor, scale: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
+    def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
         """As of `TeacherNetworks`; the inputs are the original day."""
-        prediction = self.depth.predict(inputs)
-        depth = prediction.depth.float() * scale[:, None, None, None]
+        prediction = self.depth.predict_metres(inputs, input_intrinsics)
         motions = self.pose(images, intrinsics).neighbours_from_current.float()
-        return _Seen(depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
+        return _Seen(prediction.depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
 
     def _features(self, inputs: Tensor) -> Tensor:
         features: Tensor = self.encoder((inputs - self.mean) / self.std).feature_maps[-1]
@@ -142,8 +141,6 @@ class StudentTask:
         self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config, teacher))
         self.module: nn.Module = self.networks
         self._size = self.networks.depth.description.input_size
-        camera = teacher.description.training_camera
-        self._canonical = camera.fx / camera.width if teacher.description.focal_normalisation and camera is not None else None
         videos = [open_video(source, folder) for source, folder in zip(data.train, train, strict=True)]
         stand_ins = [_stand_ins(config, video, folder) for video, folder in zip(videos, train, strict=True)]
         augmentation = Augmentation(data.flip, data.colours, data.noise)
@@ -159,14 +156,12 @@ class StudentTask:
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed."""
         images = pixels(batch["images"])
-        scale = focal_scale(batch["input_intrinsics"][:, 0, 0], self._canonical, batch["input"].shape[2])
-        seen = self._frozen_on(images.device)(pixels(batch["original_input"]), scale, images, batch["intrinsics"])
-        prediction: DepthPrediction = module(pixels(batch["input"]))
+        seen = self._frozen_on(images.device)(pixels(batch["original_input"]), batch["input_intrinsics"], images, batch["intrinsics"])
+        prediction: DepthPrediction = module(pixels(batch["input"]), batch["input_intrinsics"])
         with torch.autocast(images.device.type, enabled=False):
-            depth = prediction.depth.float() * scale[:, None, None, None]
-            reliable = self._reliable(depth, seen, images, batch["intrinsics"])
+            reliable = self._reliable(prediction.depth, seen, images, batch["intrinsics"])
             size = (images.shape[-2], images.shape[-1])
-            distilled = distillation_loss(resize_depth(depth, size), resize_depth(seen.depth, size), reliable)
+            distilled = distillation_loss(resize_depth(prediction.depth, size), resize_depth(seen.depth, size), reliable)
             semantic = semantic_loss(seen.features.float(), prediction.patch_tokens.float())
         loss = distilled.loss + self.config.loss.semantic * semantic
         return {"loss": loss, "distillation": distilled.loss, "semantic": semantic, "reliable": reliable.float().mean()}
@@ -183,9 +178,9 @@ class StudentTask:
     def validate(self) -> dict[str, float]:
         """Errors of depth by condition, and the teacher's own; `score` is the mean absRel over conditions."""
         if self._teachers_figures is None:
-            figures = self._judge.figures(lambda sample: predict_metres(self.frozen.depth, sample, self._canonical))
+            figures = self._judge.figures(lambda sample: predict_metres(self.frozen.depth, sample))
             self._teachers_figures = {f"teacher/{name}": value for name, value in figures.items() if name.endswith("/abs_rel")}
-        figures = self._judge.figures(lambda sample: predict_metres(self.networks.depth, sample, self._canonical))
+        figures = self._judge.figures(lambda sample: predict_metres(self.networks.depth, sample))
         errors = [value for name, value in figures.items() if name.endswith("/abs_rel")]
         return ({"score": float(np.mean(errors))} if errors else {}) | figures | self._teachers_figures
 
@@ -195,9 +190,8 @@ class StudentTask:
         """
         first = {name: value[:4] for name, value in batch.items()}
         images = pixels(first["images"])
-        scale = focal_scale(first["input_intrinsics"][:, 0, 0], self._canonical, first["input"].shape[2])
-        seen = self._frozen_on(images.device)(pixels(first["original_input"]), scale, images, first["intrinsics"])
-        depth = self.networks(pixels(first["input"])).depth.float() * scale[:, None, None, None]
+        seen = self._frozen_on(images.device)(pixels(first["original_input"]), first["input_intrinsics"], images, first["intrinsics"])
+        depth: Tensor = self.networks(pixels(first["input"]), first["input_intrinsics"]).depth
         reliable = self._reliable(depth, seen, images, first["intrinsics"])
         views = synthesise(images, first["intrinsics"], depth, seen.motions)
         more = {"day": list(first["original_input"].cpu().numpy()), "teacher": draw_depths(seen.depth), "believed": draw_masks(reliable)}

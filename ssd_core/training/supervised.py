@@ -60,7 +60,8 @@ class SupervisedConfig(TrainingConfig):
     data: SupervisedData
     loss: SupervisedLoss = SupervisedLoss()
     focal_length: pydantic.PositiveFloat = 1.1
-    """The canonical camera's fx as a share of the input's width: depth is learnt as that camera would need it, and scaled at run time."""
+    """The canonical camera's fx as a share of the width of `model.input_size`: depth is learnt as that camera would need it, and scaled at
+    run time. As pixels at the network's input it is the same for every size of a batch: apparent size is what depth is told from."""
 
 
 class _Item(NamedTuple):
@@ -73,7 +74,7 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
 
     "image" uint8 (H, W, 3) at input_size or, drawn by batch, one of other_input_sizes; "depth" float32 (1, H, W) metres as the
     canonical camera would need it, 0 where unknown, +Inf for sky; "focal_scale": what the network's depth must be multiplied by for
-    this picture.
+    this picture; "intrinsics" float32 (3, 3) of it.
     """
 
     def __init__(self, folders: Sequence[Path], config: SupervisedConfig, augment: bool) -> None:
@@ -98,11 +99,12 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
             sample = apply(self._transforms(sample, size, generator), sample)
         sample = Resize(*size)(sample)
         assert sample.camera is not None and sample.dense_depth is not None
-        focal_scale = sample.camera.fx / (self._config.focal_length * sample.camera.width)
+        focal_scale = sample.camera.fx / (self._config.focal_length * self._config.model.input_size[0])
         return {
             "image": np.ascontiguousarray(sample.image),
             "depth": np.ascontiguousarray(sample.dense_depth)[None] / np.float32(focal_scale),
             "focal_scale": np.float32(focal_scale),
+            "intrinsics": sample.camera.matrix.astype(np.float32),
             "condition": item.frame.condition,
         }
 
@@ -160,7 +162,7 @@ class SupervisedTask:
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms."""
-        predicted = module(pixels(batch["image"])).float()
+        predicted = module(pixels(batch["image"]), batch["intrinsics"]).float()
         truth = batch["depth"]
         valid = torch.isfinite(truth) & (truth > self.config.model.min_depth) & (truth < self.config.model.max_depth)
         weights = self.config.loss
@@ -177,8 +179,9 @@ class SupervisedTask:
         by_condition: dict[str, list[float]] = {}
         for place in places:
             item = self._validation[0, int(place)]
-            image = torch.from_numpy(item["image"])[None].to(next(self.model.parameters()).device)
-            depth = self.model(pixels(image))[0, 0].float().cpu().numpy() * item["focal_scale"]
+            device = next(self.model.parameters()).device
+            image, intrinsics = (torch.from_numpy(item[name])[None].to(device) for name in ("image", "intrinsics"))
+            depth = self.model.predict_metres(pixels(image), intrinsics).depth[0, 0].cpu().numpy()
             metrics = depth_metrics(depth, item["depth"][0] * item["focal_scale"], self.config.model.max_depth)
             if metrics is not None:
                 by_condition.setdefault(item["condition"], []).append(metrics["abs_rel"])
@@ -187,7 +190,7 @@ class SupervisedTask:
 
     def picture(self, batch: Mapping[str, Any]) -> Picture:
         """Input, prediction, truth of up to four items."""
-        predicted = self.model(pixels(batch["image"])).float().cpu().numpy()
+        predicted = self.model(pixels(batch["image"]), batch["intrinsics"]).float().cpu().numpy()
         truth = batch["depth"].cpu().numpy()
         rows = [
             [batch["image"][index].cpu().numpy(), colourise_depth(predicted[index, 0]), colourise_depth(truth[index, 0])]

@@ -26,7 +26,7 @@ from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.pose_net import CELL, PoseNet, PoseNetConfig, PosePrediction, create_pose_net, save_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
-from ssd_core.training.depth_network import depth_parameter_groups, describe, focal_scale, make_model, pixels, predict_metres
+from ssd_core.training.depth_network import depth_parameter_groups, describe, make_model, pixels, predict_metres
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
 from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
@@ -103,10 +103,9 @@ class TeacherNetworks(nn.Module):
         super().__init__()
         self.depth, self.pose = depth, pose
 
-    def forward(self, inputs: Tensor, focal_scale: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
-        """inputs [B, 3, h, w] in 0..1, focal_scale [B] (1 for the training camera); images and intrinsics as `synthesise` takes."""
-        depth = self.depth(inputs).float() * focal_scale[:, None, None, None]
-        return VideoPrediction(depth, self.pose(images, intrinsics))
+    def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
+        """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes."""
+        return VideoPrediction(self.depth.predict_metres(inputs, input_intrinsics).depth, self.pose(images, intrinsics))
 
 
 class TeacherTask:
@@ -146,7 +145,7 @@ class TeacherTask:
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps."""
         images = pixels(batch["images"])
-        prediction: VideoPrediction = module(pixels(batch["input"]), self._focal_scale(batch), images, batch["intrinsics"])
+        prediction: VideoPrediction = module(pixels(batch["input"]), batch["input_intrinsics"], images, batch["intrinsics"])
         with torch.autocast(images.device.type, enabled=False):
             return self._terms(prediction, images, batch)
 
@@ -191,15 +190,12 @@ class TeacherTask:
         return {"photometric": float(np.mean(photometric)), **judge.figures()}
 
     def _predict_depth(self, sample: Sample) -> Depth:
-        return predict_metres(self.networks.depth, sample, self.config.focal_length)
+        return predict_metres(self.networks.depth, sample)
 
     def _predict(self, batch: Mapping[str, Any]) -> VideoPrediction:
         inputs = pixels(batch["original_input"])
-        prediction: VideoPrediction = self.networks(inputs, self._focal_scale(batch), pixels(batch["images"]), batch["intrinsics"])
+        prediction: VideoPrediction = self.networks(inputs, batch["input_intrinsics"], pixels(batch["images"]), batch["intrinsics"])
         return prediction
-
-    def _focal_scale(self, batch: Mapping[str, Any]) -> Tensor:
-        return focal_scale(batch["input_intrinsics"][:, 0, 0], self.config.focal_length, batch["input"].shape[2])
 
     def picture(self, batch: Mapping[str, Any]) -> Picture:
         """Input, depth, what the auto-mask keeps, and the current frame redrawn from the next one, of up to four items."""

@@ -9,6 +9,7 @@ import safetensors.torch
 import torch
 import transformers
 
+from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint, save_checkpoint
 from ssd_core.model.config import ModelDescription
 from ssd_core.model.convolutional import ConvolutionalDepthModel
@@ -113,6 +114,27 @@ def test_tensors_that_do_not_fit_are_named(model: ConvolutionalDepthModel, tmp_p
     (tmp_path / "model.safetensors").unlink()
     with pytest.raises(ModelLoadError, match=r"has no model\.safetensors"):
         open_checkpoint(tmp_path)
+
+
+@pytest.mark.parametrize("backend", ["torch", "openvino"])
+def test_a_network_that_sees_its_camera(tmp_path: Path, backend: str) -> None:
+    seeing = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION.model_copy(update={"camera_input": True})).train()
+    pixels = torch.rand(2, 3, 70, 98)
+    cameras = [PinholeCamera(98, 70, 90.0, 80.0, 49.0, row) for row in (35.0, 20.0)]
+    intrinsics = torch.stack([torch.from_numpy(camera.matrix).float() for camera in cameras])
+    for _ in range(3):
+        seeing(pixels, intrinsics)  # statistics of the normalisation
+    save_checkpoint(tmp_path / "m", seeing.eval())
+    with torch.inference_mode():
+        expected = seeing(pixels[:1].repeat(2, 1, 1, 1), intrinsics)[:, 0].numpy()
+    assert np.abs(expected[0] / expected[1] - 1).max() > 1e-3
+    image = (pixels[0].permute(1, 2, 0) * 255).round().byte().numpy()
+    estimator = DepthEstimator.load(tmp_path / "m", backend, precision="fp32", cache_folder=tmp_path / "cache")
+    found = [depth.values for depth in estimator([image, image], cameras)]
+    np.testing.assert_allclose(found, expected, rtol=0.02)
+    assert np.median(np.abs(np.array(found) / expected - 1)) < 1e-3
+    with pytest.raises(ValueError, match="needs the intrinsics"):
+        seeing(pixels)
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])

@@ -10,9 +10,10 @@ import pytest
 import torch
 import transformers
 
+from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.model.checkpoint import open_checkpoint
-from ssd_core.model.config import ModelDescription, NetworkSize
-from ssd_core.model.depth_model import FIRST_DEPTH, DepthModel, depth_from_output
+from ssd_core.model.config import ModelDescription, NetworkSize, TrainingCamera
+from ssd_core.model.depth_model import FIRST_DEPTH, DepthModel, camera_channels, depth_from_output
 
 TINY = NetworkSize(32, 4, 2, (0, 1, 2, 3), (8, 12, 16, 16), 16)
 SSD = ModelDescription(parametrisation="sigmoid_disparity", input_size=(70, 42))
@@ -147,3 +148,40 @@ def test_every_parameter_that_decides_depth_learns() -> None:
 def test_sizes_off_the_patch_grid_are_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 14"):
         DepthModel.create(TINY, SSD)(torch.rand(1, 3, 40, 70))
+
+
+def test_the_camera_channels_tell_how_far_a_level_road_is_whatever_lens_crop_and_resize() -> None:
+    height_of_camera, canonical = 1.5, 300.0
+    camera = PinholeCamera(640, 360, 500.0, 500.0, 322.0, 171.0)
+    for seen in (camera, camera.cropped(100, 40, 420, 300), camera.scaled(308, 210), camera.flipped()):
+        x, y = camera_channels(torch.from_numpy(seen.matrix)[None], seen.height, seen.width)[0].numpy()
+        row, column = seen.height - 3, 7
+        ray = (column - seen.cx) / seen.fx, (row - seen.cy) / seen.fy
+        road = height_of_camera / ray[1]
+        assert height_of_camera * canonical / (100 * y[row, column]) == pytest.approx(road * canonical / seen.fx)
+        assert x[row, column] / y[row, column] == pytest.approx(ray[0] / ray[1])
+
+
+def test_a_transformer_sees_its_camera_too() -> None:
+    description = ModelDescription(parametrisation="sigmoid_disparity", input_size=(42, 28), camera_input=True)
+    model = DepthModel.create(TINY, description)
+    matrices = [[[40.0, 0, 21], [0, 40, row], [0, 0, 1]] for row in (14.0, 5.0)]
+    with torch.inference_mode():
+        high, low = model(torch.rand(1, 3, 28, 42).repeat(2, 1, 1, 1), torch.tensor(matrices))
+    assert not torch.allclose(high, low)
+    with pytest.raises(ValueError, match="needs the intrinsics of every image"):
+        model(torch.rand(1, 3, 28, 42))
+
+
+def test_metres_undo_the_focal_normalisation() -> None:
+    camera = TrainingCamera(width=84, height=56, fx=100, fy=100)
+    description = ModelDescription(
+        parametrisation="sigmoid_disparity", input_size=(42, 28), training_camera=camera, focal_normalisation=True
+    )
+    model = DepthModel.create(TINY, description)
+    images, intrinsics = torch.rand(2, 3, 28, 42), torch.eye(3).repeat(2, 1, 1)
+    intrinsics[:, 0, 0] = torch.tensor([50.0, 75.0])
+    with torch.inference_mode():
+        torch.testing.assert_close(
+            model.predict_metres(images, intrinsics).depth, model(images) * torch.tensor([1, 1.5]).reshape(2, 1, 1, 1)
+        )

@@ -129,6 +129,16 @@ def test_a_model_takes_the_converted_encoder(converted: Path) -> None:
         torch.testing.assert_close(model.patch_tokens(images), features(converted, pixels), rtol=1e-4, atol=1e-4)
 
 
+def test_an_encoder_that_never_saw_a_camera_ignores_it_at_first(converted: Path) -> None:
+    description = ModelDescription(parametrisation="sigmoid_disparity", input_size=(70, 70), camera_input=True)
+    model = DepthModel.create(TINY, description)
+    load_encoder(model, converted)
+    images, intrinsics = torch.rand(1, 3, 70, 70), torch.tensor([[[60.0, 0, 35], [0, 60, 30], [0, 0, 1]]])
+    with torch.inference_mode():
+        pixels = (images - model.mean) / model.std
+        torch.testing.assert_close(model.patch_tokens(images, intrinsics), features(converted, pixels), rtol=1e-4, atol=1e-4)
+
+
 def test_an_encoder_of_another_size_is_refused(converted: Path) -> None:
     other = NetworkSize(64, LAYERS, 1, (0, 1, 2, 3), (8, 8, 8, 8), 8)
     model = DepthModel.create(other, ModelDescription(parametrisation="sigmoid_disparity", input_size=(70, 70)))

@@ -29,13 +29,15 @@ class MeanBackend:
 
     def __init__(self) -> None:
         self.batches: list[int] = []
+        self.intrinsics: list[npt.NDArray[np.float32] | None] = []
         self.busy = threading.Lock()
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: npt.NDArray[np.uint8], intrinsics: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
         assert self.busy.acquire(blocking=False), "two calls at once"
         try:
             assert images.flags["C_CONTIGUOUS"]
             self.batches.append(len(images))
+            self.intrinsics.append(intrinsics)
             return images.mean(axis=-1, dtype=np.float32)
         finally:
             self.busy.release()
@@ -87,15 +89,31 @@ def test_a_view_that_is_not_contiguous_is_fine() -> None:
 
 
 def test_depth_follows_the_focal_length_at_the_networks_input() -> None:
-    estimator, _ = make(FOCAL)
+    estimator, backend = make(FOCAL)
     image = picture(100, (280, 140))
     camera = PinholeCamera(280, 140, 400, 400, 140, 70)  # fx 40 at the network's input, twice that of training
     plain = make()[0]([image])[0].values
     np.testing.assert_allclose(estimator([image], [camera])[0].values, 2 * plain, rtol=1e-6)
+    assert backend.intrinsics == [None]
     with pytest.raises(ValueError, match="needs the camera of every image"):
         estimator([image])
     with pytest.raises(ValueError, match="camera of 28x14 with an image of 280x140"):
         estimator([image], [camera.scaled(28, 14)])
+
+
+def test_a_network_that_sees_its_camera_is_given_the_camera_of_its_input() -> None:
+    estimator, backend = make(PLAIN.model_copy(update={"camera_input": True}))
+    assert estimator.needs_camera
+    estimator.warm_up()
+    cameras = [PinholeCamera(280, 140, 400.0 + place, 300.0, 140.0, 60.0) for place in range(3)]
+    estimator([picture(100, (280, 140))] * 3, cameras)
+    _, first, second = backend.intrinsics
+    assert first is not None and second is not None and first.dtype == np.float32 and first.flags["C_CONTIGUOUS"]
+    # A tenth of the size; pixel centres are at whole numbers.
+    np.testing.assert_allclose(first, [[[40.0 + place / 10, 0, 13.55], [0, 30, 5.55], [0, 0, 1]] for place in range(2)], rtol=1e-6)
+    np.testing.assert_allclose(second[0, 0, 0], 40.2, rtol=1e-6)
+    with pytest.raises(ValueError, match="needs the camera of every image"):
+        estimator([picture(100)])
 
 
 @pytest.mark.parametrize(
@@ -113,7 +131,7 @@ def test_lists_of_different_lengths_are_refused() -> None:
 
 def test_overflow_is_an_error_not_a_depth() -> None:
     estimator, backend = make()
-    backend.infer = lambda images: np.full(images.shape[:3], np.nan, np.float32)  # type: ignore[method-assign]
+    backend.infer = lambda images, intrinsics: np.full(images.shape[:3], np.nan, np.float32)  # type: ignore[method-assign]
     with pytest.raises(FloatingPointError, match="aren't finite in fp32"):
         estimator([picture(3)])
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from rich.console import Console
 from typer.testing import CliRunner
 
@@ -83,6 +84,8 @@ def test_a_batch_has_one_size_that_depends_on_seed_epoch_and_batch_alone(recipe:
         item = dataset[epoch, 9, batch]
         known = item["depth"][np.isfinite(item["depth"])]
         np.testing.assert_allclose(known * item["focal_scale"], 22.0, rtol=2e-3)
+        # The canonical camera is one of pixels: what looks as big in another size of batch is as far.
+        assert item["focal_scale"] == pytest.approx(item["intrinsics"][0, 0] / (config.focal_length * 56), rel=1e-6)
     # Pictures to validate on are always of the main size.
     assert SupervisedDataset([frames], config, augment=False)[0, 5, 3]["image"].shape == (42, 56, 3)
 
@@ -98,6 +101,28 @@ def test_a_run_of_several_sizes_goes_on_bit_exactly(recipe: Path, tmp_path: Path
     assert curves[0] == curves[1]
     estimator = DepthEstimator.load(tmp_path / "cut" / "last", backend="torch", precision="fp32")
     assert estimator.needs_camera
+
+
+@pytest.mark.parametrize("model", ["{architecture: resnet, size: half, %s}", "{size: ti, %s}"])
+def test_training_and_estimator_agree_on_metres_at_every_size(recipe: Path, frames: Path, tmp_path: Path, model: str) -> None:
+    given = model % "input_size: [56, 42], other_input_sizes: [[84, 28]], camera_input: true"
+    overrides = [f"model={given}", "loop.steps=1", "loop.validate_every=1", "data.validation_frames=2"]
+    trainer, _ = run_training(recipe, tmp_path / "out", overrides, Console(quiet=True))
+    dataset = SupervisedDataset([frames], load_configuration(SupervisedConfig, recipe, overrides), augment=True)
+    items = [dataset[0, 5, batch] for batch in range(8)]
+    assert {item["image"].shape for item in items} == {(42, 56, 3), (28, 84, 3)}
+    task = trainer.task
+    assert isinstance(task, SupervisedTask)
+    task.model.eval()
+    for item in items:
+        height, width = item["image"].shape[:2]
+        estimator = DepthEstimator.load(tmp_path / "out" / "last", "torch", (width, height), "fp32")
+        with torch.inference_mode():
+            pixels = torch.from_numpy(item["image"]).permute(2, 0, 1)[None].float() / 255
+            canonical = task.model(pixels, torch.from_numpy(item["intrinsics"])[None])[0, 0].numpy()
+        camera = PinholeCamera.from_matrix(item["intrinsics"], width, height)
+        # Stored in float16.
+        np.testing.assert_allclose(estimator([item["image"]], [camera])[0].values, canonical * item["focal_scale"], rtol=0.02)
 
 
 @pytest.mark.parametrize("change", ["model.input_size=[57, 42]", "model.other_input_sizes=[[84, 30]]", "model.architecture=resnet"])

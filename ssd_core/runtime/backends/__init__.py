@@ -37,8 +37,8 @@ class Backend(Protocol):
     def __init__(self, checkpoint: Checkpoint, input_size: tuple[int, int], precision: str, cache: EngineCache) -> None:
         """Build or load. precision: "auto" or one of `Precision`. Raises ModelLoadError, BackendError."""
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 RGB (B, H, W, 3) -> float32 (B, H, W)."""
+    def infer(self, images: npt.NDArray[np.uint8], intrinsics: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
+        """uint8 RGB (B, H, W, 3) -> float32 (B, H, W). intrinsics: float32 (B, 3, 3) for networks with `camera_input`, else None."""
         ...
 
     def close(self) -> None:

@@ -54,11 +54,11 @@ class OpenVinoBackend:
 
         self._request: Any = cache.get(key, build, load).create_infer_request()
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: npt.NDArray[np.uint8], intrinsics: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
         """See `Backend.infer`."""
         if self._request is None:
             raise RuntimeError("this backend is closed")
-        self._request.infer([images], share_inputs=True)
+        self._request.infer([array for array in (images, intrinsics) if array is not None], share_inputs=True)
         # The request owns its output and overwrites it at the next call.
         return np.array(self._request.get_output_tensor().data, dtype=np.float32)
 
@@ -89,13 +89,15 @@ def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) ->
     jit: Any = torch.jit
     width, height = input_size
     network = FixedSizeNetwork(checkpoint.load_model(), input_size)
-    example = torch.zeros(1, height, width, 3, dtype=torch.uint8)
+    example: tuple[torch.Tensor, ...] = (torch.zeros(1, height, width, 3, dtype=torch.uint8),)
+    if checkpoint.description.camera_input:
+        example += (torch.eye(3)[None],)
     with torch.no_grad(), warnings.catch_warnings(), quiet_transformers():
         # The tracer warns of shapes that become constants, which is the aim.
         warnings.simplefilter("ignore")
         # OpenVINO's own tracing would run the network twice more to check itself; the parity test does that for us.
         traced = jit.trace(network, example, check_trace=False)
-        graph = openvino.convert_model(traced, example_input=example, input=[1, height, width, 3])
+        graph = openvino.convert_model(traced, example_input=example, input=[list(tensor.shape) for tensor in example])
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 

@@ -29,12 +29,13 @@ class TorchBackend:
         network: Any = FixedSizeNetwork(checkpoint.load_model(), input_size, _TYPES[self.precision])
         self._network: Any = network.to(self._device, memory_format=torch.channels_last)
 
-    def infer(self, images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def infer(self, images: npt.NDArray[np.uint8], intrinsics: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
         """See `Backend.infer`."""
         if self._network is None:
             raise RuntimeError("this backend is closed")
         with torch.inference_mode():
-            depth = self._network(torch.from_numpy(images).to(self._device))
+            given = [torch.from_numpy(array).to(self._device) for array in (images, intrinsics) if array is not None]
+            depth = self._network(*given)
         return np.asarray(depth.cpu().numpy(), dtype=np.float32)
 
     def close(self) -> None:
