@@ -21,6 +21,7 @@ FLOORS = {
     "ssd_core.data": 2,
     "ssd_core.gdt": 3,
     "ssd_core.evaluation": 3,
+    "ssd_core.diagnosis": 3,
     "ssd_core.training": 4,
     "ssd_core.command_line": 5,
     "ssd_depth_ros": 5,

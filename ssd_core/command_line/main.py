@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from ssd_core.command_line.dataset import dataset
+from ssd_core.command_line.doctor import doctor
 from ssd_core.command_line.evaluate import evaluate
 from ssd_core.command_line.extract import extract
 from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
@@ -29,6 +30,7 @@ app.command()(render)
 app.command()(render_dataset)
 app.command()(render_sheet)
 app.command()(train)
+app.command()(doctor)
 
 
 def main() -> None:
