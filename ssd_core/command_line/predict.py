@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ssd_core.command_line.prediction_folder import PredictionFolder
     from ssd_core.data.frame import Frame, FrameSource
     from ssd_core.data.intrinsics import CameraForSize
+    from ssd_core.geometry.camera import PinholeCamera
     from ssd_core.images.codec import Image
     from ssd_core.runtime.estimator import DepthEstimator
 
@@ -59,17 +60,13 @@ def predict(
 
     console = Console(stderr=True)
     names = split_names(cameras)
-    opened = open_source(source, names, _given_intrinsics(focal, intrinsics), with_poses=False)
+    checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+    description, assumed = checkpoint.description, _AssumedLens()
+    lens = _given_intrinsics(focal, intrinsics) or (assumed if description.needs_camera else None)
+    opened = open_source(source, names, lens, with_poses=False)
     try:
-        checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
         frames = opened.frames()
-        size = parse_size(input_size) if input_size else _fitting_size(opened, frames, checkpoint.description.input_size)
-        description = checkpoint.description
-        blind = {frame.camera_name for frame in frames if frame.camera is None}
-        if description.focal_normalisation and blind:
-            raise ValueError(
-                f"{model} needs the focal length of {', '.join(sorted(blind))}, which {source} lacks: give --focal or --intrinsics"
-            )
+        size = parse_size(input_size) if input_size else _fitting_size(opened, frames, description.input_size)
         configuration = PredictConfiguration(
             source=str(source.resolve()),
             model=checkpoint.model_id,
@@ -87,6 +84,8 @@ def predict(
         folder = PredictionFolder(out, file_format.value, description.kind, description.max_depth, max_depth)
         folder.check(configuration, overwrite)
         _warn(console, description.trained, description.kind, opened.warnings)
+        if assumed.is_used:
+            tell(console, "warning", f"{source} has no intrinsics: {assumed}", "yellow")
         damaged = _run(console, opened, frames, folder, configuration, model)
     finally:
         opened.close()
@@ -190,6 +189,27 @@ def _read_ahead(source: FrameSource, frames: Sequence[Frame]) -> Iterator[tuple[
                 yield first, future.result()
         for first, future in pending:
             yield first, future.result()
+
+
+class _AssumedLens:
+    """Square pixels and a middling field of view, for a model that needs a camera and pictures of which nobody knows it."""
+
+    HORIZONTAL_DEGREES = 65.0
+
+    def __init__(self) -> None:
+        self.is_used = False
+
+    def __call__(self, size: tuple[int, int]) -> PinholeCamera:
+        from ssd_core.geometry.camera import PinholeCamera
+
+        self.is_used = True
+        return PinholeCamera.from_field_of_view(*size, horizontal_degrees=self.HORIZONTAL_DEGREES)
+
+    def __str__(self) -> str:
+        return (
+            f"a horizontal field of view of {self.HORIZONTAL_DEGREES:.0f} degrees is assumed, and metres are off as much as that is; "
+            "give --focal or --intrinsics"
+        )
 
 
 def _given_intrinsics(focal: float | None, file: Path | None) -> CameraForSize | None:

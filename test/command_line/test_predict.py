@@ -71,14 +71,14 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
     return instances
 
 
-def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "stand-in@1", trained: bool = True, focal: bool = False) -> None:
+def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "it@1", trained: bool = True, camera: bool = False) -> None:
     @dataclasses.dataclass
     class Description:
         kind: str
         trained: bool
         input_size: tuple[int, int] = (448, 252)
         max_depth: float = 80.0
-        focal_normalisation: bool = focal
+        needs_camera: bool = camera
 
     @dataclasses.dataclass
     class Checkpoint:
@@ -134,7 +134,7 @@ def test_pictures_become_kitti_pngs(pictures: Path, tmp_path: Path, loaded: list
         assert cv2.imread(str(out / "colour" / f"{index}.jpg")).shape == (72, 64, 3)
     assert "5 frames in" in result.output and str(out) in result.output.replace("\n", "")
     configuration = yaml.safe_load((out / "configuration.yaml").read_text())
-    assert configuration["input_size"] == [448, 252] and configuration["model"] == "stand-in@1" and configuration["git_revision"]
+    assert configuration["input_size"] == [448, 252] and configuration["model"] == "it@1" and configuration["git_revision"]
     assert "256" in (out / "README.txt").read_text() and not list(out.glob("video"))
     assert not [path for path in out.rglob("*") if ".part" in path.name]
 
@@ -179,7 +179,7 @@ def test_another_model_or_size_is_refused(
         result.exit_code == 1 and "input_size: [448, 252] -> [280, 168]" in str(result.exception) and "--overwrite" in str(result.exception)
     )
     _set_model(monkeypatch, kind="metric", model_id="other@2")
-    assert "stand-in@1 -> other@2" in str(run(pictures, "--out", out).exception)
+    assert "it@1 -> other@2" in str(run(pictures, "--out", out).exception)
     assert run(pictures, "--out", out, "--overwrite").exit_code == 0 and len(loaded[-1].seen) == 5
     (out / "configuration.yaml").write_text("rubbish")
     assert "damaged" in str(run(pictures, "--out", out).exception)
@@ -290,12 +290,16 @@ def test_wrong_options_are_named(
     assert result.exit_code == 1 and part in str(result.exception)
 
 
-def test_a_model_that_needs_the_focal_length_says_so(
+def test_a_camera_is_assumed_where_the_model_needs_one_that_nobody_knows(
     pictures: Path, tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    _set_model(monkeypatch, kind="metric", focal=True)
-    assert "give --focal or --intrinsics" in str(run(pictures, "--out", tmp_path / "out").exception)
-    assert run(pictures, "--out", tmp_path / "out", "--focal", "50").exit_code == 0
+    assert "degrees" not in run(pictures, "--out", tmp_path / "needless").output
+    _set_model(monkeypatch, kind="metric", camera=True)
+    result = run(pictures, "--out", tmp_path / "assumed")
+    assert result.exit_code == 0
+    assert "65 degrees is assumed, and metres are off as much as that is; give --focal or --intrinsics" in result.output
+    known = run(pictures, "--out", tmp_path / "known", "--focal", "50")
+    assert known.exit_code == 0 and "degrees" not in known.output
 
 
 _DEPTHS = hnp.arrays(np.float32, (5, 7), elements=st.floats(0.0078125, 250, width=32))
