@@ -23,13 +23,19 @@ import torch
 from rich.console import Console
 from rich.table import Table
 
+from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_image
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.untrained import create_untrained
 from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.weights import bundled_folder
 
-CASES = {"ViT-S 518x518": ("s", (518, 518)), "ViT-S 574x322": ("s", (574, 322)), "bundled 448x252": ("bundled", (448, 252))}
+CASES = {
+    "ViT-S 518x518": ("s", (518, 518)),
+    "ViT-S 574x322": ("s", (574, 322)),
+    "ViT-Ti 448x252": ("ti", (448, 252)),
+    "bundled 308x168": ("bundled", (308, 168)),
+}
 TARGET = 3.5
 """openvino over transformers for ViT-S at 518x518, on a CPU with bfloat16 arithmetic."""
 
@@ -50,17 +56,18 @@ def measure(calls: dict[str, Callable[[], object]], repetitions: int) -> dict[st
 def calls_of(folder: Path, size: tuple[int, int], cache: Path) -> dict[str, Callable[[], object]]:
     """What is compared: the same picture at the network's size through each of them, pixels in and depth out."""
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
-    network = open_checkpoint(folder).load_model().network
-    pixels = torch.rand(1, 3, size[1], size[0])
+    camera = PinholeCamera.from_field_of_view(*size, horizontal_degrees=70.0)
+    model = open_checkpoint(folder).load_model()
+    pixels = torch.rand(1, model.description.input_channels, size[1], size[0])
 
     def reference() -> object:
         with torch.inference_mode():
-            return network(pixels).predicted_depth
+            return model.network(pixels)
 
     calls: dict[str, Callable[[], object]] = {"transformers eager fp32": reference}
     for backend in ("torch", "openvino"):
         estimator = DepthEstimator.load(folder, backend, size, cache_folder=cache)
-        calls[f"{backend} {estimator.precision}"] = lambda estimator=estimator: estimator([image])
+        calls[f"{backend} {estimator.precision}"] = lambda estimator=estimator: estimator([image], [camera])
     return calls
 
 
@@ -77,7 +84,8 @@ def main() -> None:
         "versions": {name: version(name) for name in ("torch", "transformers", "openvino")},
     }
     with tempfile.TemporaryDirectory() as scratch:
-        create_untrained(Path(scratch) / "s", "s", (518, 518))
+        for encoder in ("s", "ti"):
+            create_untrained(Path(scratch) / encoder, encoder, (518, 518))
         for case, (model, size) in CASES.items():
             folder = bundled_folder() if model == "bundled" else Path(scratch) / model
             times = measure(calls_of(folder, size, Path(scratch) / "cache"), arguments.repetitions)

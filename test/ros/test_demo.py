@@ -19,6 +19,7 @@ from ssd_core.data.frame import Frame
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import read_image
+from ssd_core.model.untrained import create_untrained
 from ssd_depth_ros.demo import sample_bags
 from ssd_depth_ros.demo_pictures import Pictures, view_from_above
 from ssd_depth_ros.demo_plan import plan_run, run_names
@@ -55,12 +56,13 @@ def check_run(out, name, cameras, source):
 def test_a_small_bag_from_end_to_end(tmp_path):
     source = write_bag(tmp_path / "source", cameras=("left", "right"), count=3, storage="sqlite3")
     out = tmp_path / "out"
-    result = run_demo("--bag", source, "--out", out, "--input-size", "56x42", "--rate", 3)
+    create_untrained(tmp_path / "random", input_size=(56, 42))
+    result = run_demo("--bag", source, "--out", out, "--model", tmp_path / "random", "--input-size", "56x42", "--rate", 3)
     assert result.returncode == 0, result.stdout + result.stderr
     report = check_run(out, "source", 2, source)
     assert report["metrics"] is None and "absRel" not in (out / "report.md").read_text()
     assert not report["is_trained"]
-    assert "UNTRAINED WEIGHTS (bundled" in result.stdout and "UNTRAINED" in (out / "report.md").read_text()
+    assert "UNTRAINED WEIGHTS (random" in result.stdout and "UNTRAINED" in (out / "report.md").read_text()
     sheet = read_image(out / "source.png")
     assert sheet.shape[1] > 3 * 400 and sheet.std() > 10
     video = cv2.VideoCapture(str(out / "source.mp4"))
