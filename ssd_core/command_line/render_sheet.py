@@ -26,17 +26,18 @@ def render_sheet(
     frames: Annotated[int, typer.Option(min=1, help="Rendered frames, each of another street, time and camera.")] = 100,
     preset: Annotated[list[CameraPreset], typer.Option(help="Kinds of cameras; once or several times.")] = [CameraPreset.MIXED],  # noqa: B006
     seed: Annotated[int, typer.Option(min=0, help="The first street.")] = 5000,
-    width: Annotated[int, typer.Option(min=32, help="Width of a cell.")] = 320,
+    width: Annotated[int, typer.Option(min=32, help="Of a picture about; there are ten in a row.")] = 320,
     beside: Annotated[
         Path | None, typer.Option(help="A recording (whatever `evaluate` reads): as many of its frames stand beside.", show_default=False)
     ] = None,
 ) -> None:
     """Render random frames of one condition onto a contact sheet. With --beside, don't publish it unless the recording's licence allows."""
+    import numpy as np
     from rich.console import Console
     from rich.progress import Progress
 
     from ssd_core.images.codec import write_image
-    from ssd_core.images.contact_sheet import contact_sheet
+    from ssd_core.images.contact_sheet import picture_wall
     from ssd_core.road_world.graphics import GraphicsError
 
     console = Console(stderr=True)
@@ -48,15 +49,15 @@ def render_sheet(
                 pictures.append(render_picture(seed + number, preset[number % len(preset)], condition, width))
     except GraphicsError as error:
         raise OSError(str(error)) from error
-    columns = min(_COLUMNS, frames)
+    columns, row_height = min(_COLUMNS, frames), round(width * 9 / 16)
     if real:
-        # Pairs of halves: rendered to the left, real to the right.
-        half = max(1, columns // 2)
-        rows = [pictures[start : start + half] + real[start : start + half] for start in range(0, frames, half)]
-        labels = ["rendered", *[""] * (half - 1), "recorded"]
+        half = max(1, columns // 2) * width
+        walls = [picture_wall(those, half, row_height, label) for those, label in ((pictures, "rendered"), (real, "recorded"))]
+        tallest = max(len(wall) for wall in walls)
+        sheet = np.concatenate([np.pad(wall, ((0, tallest - len(wall)), (0, 0), (0, 0))) for wall in walls], axis=1)
     else:
-        rows, labels = [pictures[start : start + columns] for start in range(0, frames, columns)], [condition.value]
-    write_image(out, contact_sheet(rows, width, column_labels=labels))
+        sheet = picture_wall(pictures, columns * width, row_height, condition.value)
+    write_image(out, sheet)
     console.print(f"{out}: {frames} frames", highlight=False, markup=False)
 
 

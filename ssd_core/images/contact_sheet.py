@@ -51,6 +51,40 @@ def contact_sheet(
     return np.concatenate(bands)
 
 
+def picture_wall(pictures: Sequence[npt.NDArray[np.uint8]], width: int, row_height: int, label: str = "") -> npt.NDArray[np.uint8]:
+    """RGB pictures of any aspects, in order -> one RGB wall (H, width, 3) without holes, under a label.
+
+    A row takes as many as fill the width at row_height, and is then scaled to fill it exactly; the last one may stay short.
+    Raises ValueError if there is no picture.
+    """
+    if not pictures:
+        raise ValueError("a wall needs at least one picture")
+    bands = []
+    if label:
+        bands.append(_band(_LABEL_HEIGHT, width))
+        _write(bands[0], label, 0)
+    row: list[npt.NDArray[np.uint8]] = []
+    for number, picture in enumerate(pictures, start=1):
+        row.append(picture)
+        aspects = [each.shape[1] / each.shape[0] for each in row]
+        height = (width - (len(row) - 1) * _GAP) / sum(aspects)
+        if height <= row_height or number == len(pictures):
+            bands.append(_row_of_wall(row, width, round(max(1, min(height, row_height)))))
+            row = []
+    return np.concatenate(bands)
+
+
+def _row_of_wall(pictures: Sequence[npt.NDArray[np.uint8]], width: int, height: int) -> npt.NDArray[np.uint8]:
+    """A band of pictures of this height, whose widths give way by a pixel so that a full row ends at the band's."""
+    band, left = _band(height + _GAP, width), 0.0
+    for picture in pictures:
+        right = left + picture.shape[1] * height / picture.shape[0]
+        begin, end = round(left), min(width, max(round(left) + 1, round(right)))
+        band[:height, begin:end] = resize_image(picture, (end - begin, height))
+        left = right + _GAP
+    return band
+
+
 def _fit(picture: npt.NDArray[np.uint8], width: int) -> npt.NDArray[np.uint8]:
     if picture.ndim == 2:
         picture = np.repeat(picture[..., None], 3, axis=-1)

@@ -44,9 +44,9 @@ def test_a_sheet_has_rendered_frames_left_and_recorded_ones_right(photographs: P
     result = CliRunner().invoke(app, ["render-sheet", *map(str, arguments)])
     assert result.exit_code == 0, result.output
     sheet = decode_image(out.read_bytes())
-    assert sheet.shape[1] == 2 * 40 + 4
+    assert sheet.shape[1] == 2 * 40
     red = (sheet[..., 0] > 200) & (sheet[..., 1] < 50)
-    assert red[:, 44:].mean() > 0.2 and not red[:, :44].any()
+    assert red[:, 40:].mean() > 0.2 and not red[:, :40].any()
     again = tmp_path / "again.png"
     CliRunner().invoke(app, ["render-sheet", *map(str, ["--out", again, *arguments[2:]])])
     assert again.read_bytes() == out.read_bytes()
