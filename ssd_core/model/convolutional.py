@@ -10,7 +10,7 @@ import transformers
 from torch import Tensor, nn
 
 from ssd_core.model.config import ModelDescription
-from ssd_core.model.depth_model import DepthModel, depth_from_output, first_logit
+from ssd_core.model.depth_model import CAMERA_UNIT, DepthModel, depth_from_output, first_logit, logit_of_inverse_depth
 
 ConvolutionalSize = Literal["half", "full"]
 
@@ -22,16 +22,29 @@ _FIRST_WEIGHT = 0.01
 """Deviation of the last layer's weights at the start: a picture of nearly one depth, from which training is quick to leave."""
 
 
+_FLAT_ROAD = 1.6
+"""Metres that the road of a first guess lies below the camera: between a car's bonnet camera and a roof's."""
+_FARTHEST_GUESS = 25.0
+"""Metres, canonical; what a first guess says at the horizon and above, where houses and trees are as likely as a long view."""
+
+
 class ResNetDepthConfig(transformers.PretrainedConfig):  # type: ignore[no-untyped-call]
-    """`config.json` of `ResNetDepthNetwork`: the encoder's configuration and the decoder's channels, deepest first."""
+    """`config.json` of `ResNetDepthNetwork`: the encoder's configuration, the decoder's channels, deepest first, and the first guess.
+
+    flat_road: of a network that sees its camera, (near, far, slope, least): inverse depths of sigmoid 1 and 0, and the guess
+    max(least, slope * y) for the camera channel y.
+    """
 
     model_type = "ssd_resnet_depth"
 
-    def __init__(self, backbone_config: Any = None, decoder_widths: Any = (128, 64, 32, 16), **arguments: Any) -> None:
+    def __init__(
+        self, backbone_config: Any = None, decoder_widths: Any = (128, 64, 32, 16), flat_road: Any = None, **arguments: Any
+    ) -> None:
         resnet: Any = transformers.ResNetConfig
         values = backbone_config.to_dict() if isinstance(backbone_config, transformers.PretrainedConfig) else dict(backbone_config or {})
         self.backbone_config = resnet(**values)
         self.decoder_widths = list(decoder_widths)
+        self.flat_road = None if flat_road is None else list(flat_road)
         super().__init__(**arguments)
 
 
@@ -39,7 +52,9 @@ class ResNetDepthNetwork(transformers.PreTrainedModel):  # type: ignore[no-untyp
     """Network inputs [B, C, H, W] of any even size to sigmoid outputs [B, 1, H, W]; C is the encoder's num_channels.
 
     The decoder doubles the deepest features four times, each time joined with the encoder's of that size, and ends at half the
-    input's size; the last step is bilinear. Where a side isn't divisible, the doubled features are cut at right and bottom, since
+    input's size; the last step is bilinear. A network that sees its camera says how depth differs from that of a flat road: what it
+    doesn't recognise then keeps a sensible distance, where one that makes up depth from pictures alone takes a bright field for a wall.
+    Where a side isn't divisible, the doubled features are cut at right and bottom, since
     cell i of a convolution of stride 2 lies at twice its place.
     """
 
@@ -67,22 +82,29 @@ class ResNetDepthNetwork(transformers.PreTrainedModel):  # type: ignore[no-untyp
             module.reset_parameters()
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
-        """Features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
+        """The first guess's logits [B, 1, H, W], zero without one, and features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
         # ResNetBackbone's own stem output is behind the pooling, at 1/4.
-        features = [self.backbone.embedder.embedder(pixels)]
-        deeper = self.backbone.embedder.pooler(features[0])
+        features = [self._first_guess(pixels.float()), self.backbone.embedder.embedder(pixels.to(self.dtype))]
+        deeper = self.backbone.embedder.pooler(features[1])
         for stage in self.backbone.encoder.stages:
             deeper = stage(deeper)
             features.append(deeper)
         return tuple(features)
 
+    def _first_guess(self, pixels: Tensor) -> Tensor:
+        if self.config.flat_road is None:
+            return torch.zeros_like(pixels[:, :1])
+        near, far, slope, least = self.config.flat_road
+        return logit_of_inverse_depth((slope * pixels[:, 4:5]).clamp(min=least, max=0.5 * near), near, far)
+
     def decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
-        """Sigmoid outputs [B, 1, height, width] from the features of `encode`."""
-        deepest, *skips = reversed(features)
+        """Sigmoid outputs [B, 1, height, width] from what `encode` gives."""
+        guess, *encoded = features
+        deepest, *skips = reversed(encoded)
         for step, skip in zip(self.decoder, skips, strict=True):
             deepest = step(deepest, skip)
         logits = nn.functional.interpolate(self.head(deepest), (height, width), mode="bilinear", align_corners=False)
-        return logits.sigmoid()
+        return (guess + logits).sigmoid()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         """See the class."""
@@ -126,7 +148,8 @@ class ConvolutionalDepthModel(DepthModel):
     def create_convolutional(
         cls, size: ConvolutionalSize | tuple[int, int, int, int], description: ModelDescription, seed: int = 0
     ) -> ConvolutionalDepthModel:
-        """Random weights from a seed, of a named size or with these channels; starts at about FIRST_DEPTH metres.
+        """Random weights from a seed, of a named size or with these channels; starts at about FIRST_DEPTH metres, or where it sees its
+        camera and depth is focal-normalised, at a flat road.
 
         Raises ValueError for a parametrisation other than sigmoid disparity, the only one it has.
         """
@@ -134,15 +157,15 @@ class ConvolutionalDepthModel(DepthModel):
             raise ValueError(f"parametrisation {description.parametrisation!r}: a convolutional network has sigmoid_disparity only")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            network: Any = ResNetDepthNetwork(convolutional_config(size, description.input_channels))
+            network: Any = ResNetDepthNetwork(convolutional_config(size, description))
             nn.init.normal_(network.head.weight, std=_FIRST_WEIGHT)
-            nn.init.constant_(network.head.bias, first_logit(description))
+            nn.init.constant_(network.head.bias, first_logit(description) if network.config.flat_road is None else 0.0)
         return cls(network.eval(), description)
 
     def _encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         if pixels.shape[-2] % 2 or pixels.shape[-1] % 2:
             raise ValueError(f"images of {pixels.shape[-1]}x{pixels.shape[-2]}: both sides must be even")
-        features: tuple[Tensor, ...] = self.network.encode(pixels.to(self.network.dtype))
+        features: tuple[Tensor, ...] = self.network.encode(pixels)
         return features
 
     def _decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
@@ -152,16 +175,26 @@ class ConvolutionalDepthModel(DepthModel):
         return features[-1].flatten(2).transpose(1, 2)
 
 
-def convolutional_config(size: ConvolutionalSize | tuple[int, int, int, int], input_channels: int = 3) -> ResNetDepthConfig:
+def convolutional_config(size: ConvolutionalSize | tuple[int, int, int, int], description: ModelDescription) -> ResNetDepthConfig:
     """The configuration of a named size, or of an encoder with these channels in its stages."""
     widths = size if isinstance(size, tuple) else ENCODER_WIDTHS[size]
     resnet: Any = transformers.ResNetConfig
     encoder = resnet(
-        num_channels=input_channels,
+        num_channels=description.input_channels,
         embedding_size=widths[0],
         hidden_sizes=list(widths),
         depths=list(_BLOCKS),
         layer_type="basic",
         out_features=["stem", "stage1", "stage2", "stage3", "stage4"],
     )
-    return ResNetDepthConfig(encoder, decoder_widths=[widths[3] // 2, widths[2] // 2, widths[1] // 2, widths[0] // 2])
+    return ResNetDepthConfig(
+        encoder, decoder_widths=[widths[3] // 2, widths[2] // 2, widths[1] // 2, widths[0] // 2], flat_road=_flat_road(description)
+    )
+
+
+def _flat_road(description: ModelDescription) -> tuple[float, float, float, float] | None:
+    canonical = description.canonical_focal_length
+    if canonical is None or not description.camera_input:
+        return None
+    # The road of a level camera is at z = height * canonical / (CAMERA_UNIT * y); see `camera_channels`.
+    return 1 / description.min_depth, 1 / description.max_depth, CAMERA_UNIT / (_FLAT_ROAD * canonical), 1 / _FARTHEST_GUESS

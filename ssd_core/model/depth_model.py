@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -15,7 +14,7 @@ from ssd_core.model.config import NETWORK_SIZES, PATCH_SIZE, EncoderSize, ModelD
 FIRST_DEPTH = 13.0
 """Metres that a fresh sigmoid-disparity head predicts: a middling distance of a driving scene, so that training starts in range."""
 
-_CAMERA_UNIT = 100.0
+CAMERA_UNIT = 100.0
 """Pixels; makes the camera channels about as large as the normalised colours."""
 
 PRETRAINED_GRID = 37
@@ -142,7 +141,7 @@ def camera_channels(intrinsics: Tensor, height: int, width: int) -> Tensor:
     focal_x, focal_y, centre_x, centre_y = (intrinsics[:, i, j, None, None] for i, j in ((0, 0), (1, 1), (0, 2), (1, 2)))
     across = (columns - centre_x).expand(-1, height, -1)
     down = ((rows - centre_y) * focal_x / focal_y).expand(-1, -1, width)
-    return torch.stack([across, down], dim=1) / _CAMERA_UNIT
+    return torch.stack([across, down], dim=1) / CAMERA_UNIT
 
 
 def depth_from_output(output: Tensor, description: ModelDescription) -> Tensor:
@@ -188,5 +187,10 @@ def first_logit(description: ModelDescription) -> float:
     """What goes into the sigmoid for about FIRST_DEPTH metres."""
     near, far = 1 / description.min_depth, 1 / description.max_depth
     first = min(max(FIRST_DEPTH, 1.1 * description.min_depth), 0.9 * description.max_depth)
-    share = (1 / first - far) / (near - far)
-    return math.log(share / (1 - share))
+    return logit_of_inverse_depth(torch.tensor(1 / first, dtype=torch.float64), near, far).item()
+
+
+def logit_of_inverse_depth(inverse_depth: Tensor, near: float, far: float) -> Tensor:
+    """What goes into the sigmoid for inverse depths between `far` and `near`, those of sigmoid 0 and 1, exclusive."""
+    share = (inverse_depth - far) / (near - far)
+    return torch.log(share / (1 - share))

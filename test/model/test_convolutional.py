@@ -11,7 +11,7 @@ import transformers
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint, save_checkpoint
-from ssd_core.model.config import ModelDescription
+from ssd_core.model.config import ModelDescription, TrainingCamera
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import FIRST_DEPTH
 from ssd_core.model.encoder_weights import load_encoder
@@ -41,6 +41,25 @@ def test_all_multiples_of_14_work_and_training_starts_at_a_middling_distance(siz
         depth = fresh(torch.rand(2, 3, size[1], size[0]))
     assert depth.shape == (2, 1, size[1], size[0])
     assert depth.median().item() == pytest.approx(FIRST_DEPTH, rel=0.5)
+
+
+def test_a_network_that_sees_its_camera_starts_at_a_flat_road() -> None:
+    camera = TrainingCamera(width=98, height=70, fx=120, fy=120)
+    known = {"camera_input": True, "focal_normalisation": True, "training_camera": camera}
+    # In training mode, since the normalisations have no statistics yet.
+    fresh = ConvolutionalDepthModel.create_convolutional("half", DESCRIPTION.model_copy(update=known)).train()
+    lens = PinholeCamera(98, 70, 60.0, 50.0, 49.0, 20.0)
+    with torch.inference_mode():
+        depth = fresh.predict_metres(torch.rand(1, 3, 70, 98), torch.from_numpy(lens.matrix).float()[None]).depth[0, 0]
+    rows = np.arange(70.0)
+    with np.errstate(divide="ignore"):
+        road = 1.6 * lens.fy / np.maximum(rows - lens.cy, 0)
+    expected = np.minimum(road, 25.0 * lens.fx / camera.fx)
+    np.testing.assert_allclose(depth.mean(dim=1).numpy(), expected, rtol=0.1)
+    # A camera that looks straight down is near, not nowhere.
+    down = PinholeCamera(98, 70, 60.0, 50.0, 49.0, -4000.0)
+    with torch.inference_mode():
+        assert fresh.predict_metres(torch.rand(1, 3, 70, 98), torch.from_numpy(down.matrix).float()[None]).depth.isfinite().all()
 
 
 def test_odd_sizes_are_refused(model: ConvolutionalDepthModel) -> None:
@@ -117,8 +136,11 @@ def test_tensors_that_do_not_fit_are_named(model: ConvolutionalDepthModel, tmp_p
 
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
-def test_a_network_that_sees_its_camera(tmp_path: Path, backend: str) -> None:
-    seeing = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION.model_copy(update={"camera_input": True})).train()
+@pytest.mark.parametrize("guesses", [False, True])
+def test_a_network_that_sees_its_camera(tmp_path: Path, backend: str, guesses: bool) -> None:
+    camera = TrainingCamera(width=98, height=70, fx=90, fy=90)
+    known = {"camera_input": True, "focal_normalisation": guesses, "training_camera": camera}
+    seeing = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION.model_copy(update=known)).train()
     pixels = torch.rand(2, 3, 70, 98)
     cameras = [PinholeCamera(98, 70, 90.0, 80.0, 49.0, row) for row in (35.0, 20.0)]
     intrinsics = torch.stack([torch.from_numpy(camera.matrix).float() for camera in cameras])
@@ -170,7 +192,7 @@ def test_an_encoder_for_classification_is_taken_strictly(tmp_path: Path) -> None
     with torch.inference_mode():
         expected = classifier.resnet(pixels, output_hidden_states=True).hidden_states
         features = model.network.encode(pixels)
-    for found, wanted in zip(features[2:], expected[2:], strict=True):
+    for found, wanted in zip(features[3:], expected[2:], strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-5)
     tensors = safetensors.torch.load_file(tmp_path / "model.safetensors")
     tensors.pop("resnet.embedder.embedder.convolution.weight")
