@@ -23,6 +23,7 @@ from ssd_core.gdt.diffusion import DiffusionConfig, build_translator
 from ssd_core.gdt.translator import TranslatedImage, TranslationRequest, Translator
 from ssd_core.images.codec import write_image
 from ssd_core.model.checkpoint import ModelLoadError
+from ssd_core.storage.json_lines import append_json_line
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for night in ("nights", "other_nights"):
         for number in range(4):
             write_image(folder / night / f"{number}.png", generator.integers(0, 90, (40, 60, 3), dtype=np.uint8))
+    for number in range(4):
+        append_json_line(folder / "captions.jsonl", {"frame_id": f"front/{number}", "caption": f"{number} cars on a road"})
     return folder
 
 
@@ -41,7 +44,7 @@ def configuration(models: Path, **changes: Any) -> DiffusionConfig:
         "stable_diffusion": {"name": str(models / "sd")},
         "controlnet": {"name": str(models / "controlnet")},
         "adapter": {"model": {"name": str(models / "adapter")}, "images": {"night": str(models / "nights")}},
-        "captioner": {"kind": "blip", "model": {"name": str(models / "blip")}, "max_new_tokens": 8},
+        "captioner": {"kind": "file", "file": str(models / "captions.jsonl")},
         "steps": 3,
         "long_side": 64,
         "batch_size": 2,
@@ -74,7 +77,9 @@ def difference(one: TranslatedImage, two: TranslatedImage) -> float:
     return float(np.abs(one.image.astype(int) - two.image.astype(int)).mean())
 
 
-def test_the_prompt_holds_the_caption_and_the_manifest_how_it_was_made(translator: Translator) -> None:
+def test_the_prompt_holds_the_caption_and_the_manifest_how_it_was_made(models: Path) -> None:
+    blip = {"kind": "blip", "model": {"name": str(models / "blip")}, "max_new_tokens": 8}
+    translator = build_translator(configuration(models, captioner=blip))
     (translated,) = translator.translate([request()])
     assert translator.name == "diffusion"
     assert translated.image.shape == (50, 90, 3)
@@ -142,7 +147,6 @@ def test_networks_saved_again_paint_the_same(translator: Translator, models: Pat
         "sd/scheduler": diffusers.PNDMScheduler,
         "controlnet": diffusers.ControlNetModel,
         "adapter/models/image_encoder": transformers.CLIPVisionModelWithProjection,
-        "blip": transformers.BlipForConditionalGeneration,
     }
     for part, network in networks.items():
         loaded: Any = network.from_pretrained(models / part)
@@ -151,14 +155,19 @@ def test_networks_saved_again_paint_the_same(translator: Translator, models: Pat
     assert again.image.tobytes() == translator.translate([request()])[0].image.tobytes()
 
 
-def test_slices_and_schedulers(translator: Translator, models: Path) -> None:
+def test_attention_in_slices(translator: Translator, models: Path) -> None:
     plain = translator.translate([request()])[0]
     sliced = build_translator(configuration(models, attention_slicing=True, vae_slicing=True)).translate([request()])[0]
     assert np.abs(sliced.image.astype(int) - plain.image.astype(int)).max() <= 1
-    for scheduler in ("dpm++", "ddim", "euler"):
-        other = build_translator(configuration(models, scheduler=scheduler, adapter=None, guidance=1.0)).translate([request()])[0]
-        assert other.image.std() > 5
-        assert other.provenance["image_prompt"] is None
+
+
+@pytest.mark.parametrize("scheduler", ["dpm++", "ddim", "euler"])
+def test_other_schedulers_without_adapter_and_guidance(models: Path, scheduler: str) -> None:
+    bare = build_translator(configuration(models, scheduler=scheduler, adapter=None, guidance=1.0))
+    one, again = (bare.translate([request()])[0] for _ in range(2))
+    assert one.image.std() > 5
+    assert one.image.tobytes() == again.image.tobytes()
+    assert one.provenance["image_prompt"] is None
 
 
 def test_starting_from_the_source(models: Path) -> None:
@@ -176,8 +185,8 @@ def test_nights_are_adjusted_and_only_nights(models: Path) -> None:
     adapter = {"model": {"name": str(models / "adapter")}, "images": dict.fromkeys(("night", "fog"), str(models / "nights"))}
     adjusting = build_translator(configuration(models, adapter=adapter, night_brightness={"low": 0.1, "high": 0.2}))
     night, fog = adjusting.translate([request(), request(condition="fog")])
-    assert night.image.mean() < 0.22 * 255
-    assert night.provenance["brightness"]["exponent"] != 1
+    assert night.provenance["brightness"]["exponent"] > 1
+    assert night.provenance["brightness"]["mean"] == pytest.approx(0.2, abs=0.01)
     assert fog.provenance["brightness"] is None
     assert fog.provenance["prompt"].startswith("In a foggy day, ")
 
@@ -202,7 +211,7 @@ def test_what_is_missing_is_named_with_its_folder(models: Path, tmp_path: Path) 
         build_translator(configuration(models, stable_diffusion={"name": "/absent"}))
     (tmp_path / "part" / "controlnet" / "config.json").unlink()
     shutil.copytree(models / "sd", tmp_path / "part" / "sd", dirs_exist_ok=True)
-    with pytest.raises(ModelLoadError, match="controlnet: has no config.json"):
+    with pytest.raises(ModelLoadError, match=r"controlnet: has no config.json"):
         build_translator(configuration(tmp_path / "part"))
     with pytest.raises(ModelLoadError, match=r"adapter: has no models/plus.safetensors"):
         adapter = {"model": {"name": str(models / "adapter")}, "images": {}, "weights": "models/plus.safetensors"}
@@ -250,7 +259,7 @@ def test_devices_and_precisions(models: Path, monkeypatch: pytest.MonkeyPatch) -
         build_translator(configuration(models), device="cuda:1")
     with pytest.raises(ValueError, match="fp16 needs a GPU"):
         build_translator(configuration(models, precision="fp16"))
-    with pytest.raises(ValueError, match="offload: model .*choose none"):
+    with pytest.raises(ValueError, match=r"offload: model .*choose none"):
         build_translator(configuration(models, offload="model"))
     half = build_translator(configuration(models, precision="bf16"), device="cpu").translate([request()])[0]
     assert half.image.std() > 5

@@ -14,7 +14,7 @@ import transformers
 
 WIDTH = 32
 """Of text and image tokens, in place of 768."""
-WORDS = "a the road street car house tree wet dark at night on with red green two people walking driving down".split()
+WORDS = ["a", "the", "road", "street", "car", "house", "tree", "wet", "dark", "on", "with", "red", "two", "people", "walking", "driving"]
 _BLOCKS: dict[str, Any] = {
     "block_out_channels": (16, 32),
     "layers_per_block": 1,
