@@ -45,6 +45,7 @@ setup(
     packages=find_packages(include=["ssd_core", "ssd_core.*", "ssd_depth_ros", "ssd_depth_ros.*"]),
     package_data={
         "ssd_core": ["py.typed"],
+        "ssd_core.gdt.diffusion": ["*.yaml"],
         "ssd_core.road_world": ["shaders/*"],
         "ssd_core.weights": ["*/*"],
         "ssd_depth_ros": ["py.typed"],
