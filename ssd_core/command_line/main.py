@@ -17,6 +17,7 @@ from ssd_core.command_line.predict import predict
 from ssd_core.command_line.render import render
 from ssd_core.command_line.render_dataset import render_dataset
 from ssd_core.command_line.render_sheet import render_sheet
+from ssd_core.command_line.synthesize import synthesize
 from ssd_core.command_line.terminal import tell
 from ssd_core.command_line.train import train
 
@@ -30,6 +31,7 @@ app.command()(render)
 app.command()(render_dataset)
 app.command()(render_sheet)
 app.command()(train)
+app.command()(synthesize)
 app.command()(doctor)
 
 

@@ -152,6 +152,10 @@ class FrameDataset:
         arrays = self._arrays(frame, "depth", ("depth",))
         return None if arrays is None else arrays[0].astype(np.float32)
 
+    def has_dense_depth(self, frame: Frame) -> bool:
+        """Whether depth is known everywhere in the frame; reads nothing."""
+        return "depth" in self._records[frame.frame_id]
+
     def close(self) -> None:
         """Nothing is held open."""
 

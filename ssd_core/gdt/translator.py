@@ -18,6 +18,8 @@ from ssd_core.runtime.estimator import DepthMap
 
 TargetCondition = Literal["night", "rain", "snow", "fog"]
 TARGET_CONDITIONS: tuple[TargetCondition, ...] = get_args(TargetCondition)
+FRAME_CONDITIONS: dict[TargetCondition, str] = {"night": "night", "rain": "day-rain", "snow": "snow", "fog": "fog"}
+"""What frames of these conditions are called in data sets and manifests."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -27,7 +29,7 @@ class TranslationRequest:
     image: uint8 (H, W, 3) RGB. depth: float32 (H, W), of the same pixels. Of kind "metric" it is metres along the optical axis Z,
     +Inf for the sky and what is beyond range, NaN where unknown; of kind "relative_inverse" it is inverse depth up to an unknown scale
     and shift, finite. camera: of this image, None where intrinsics are unknown. seed: of this frame and condition, from `request_seed`;
-    all that is drawn for the picture is drawn from it.
+    all that is drawn for the picture is drawn from it. depth_model: what said the depth, for the record.
     """
 
     frame_id: str
@@ -37,6 +39,7 @@ class TranslationRequest:
     seed: int
     camera: PinholeCamera | None = None
     depth_kind: DepthKind = "metric"
+    depth_model: str | None = None
 
 
 @dataclass(frozen=True, eq=False, slots=True)

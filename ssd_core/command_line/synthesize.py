@@ -1,0 +1,214 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ssd-depth synthesize`: night and bad weather from the clear days of a recording, through the geometry gate."""
+
+from __future__ import annotations
+
+import enum
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NamedTuple
+
+import typer
+from rich.console import Console
+
+from ssd_core.command_line.terminal import frame_progress, split_names, tell
+
+if TYPE_CHECKING:
+    from ssd_core.data.frame import Frame, FrameSource
+    from ssd_core.data.translations import Item, Shard
+    from ssd_core.gdt.config import SynthesisConfig
+    from ssd_core.gdt.job import Task, Workshop
+    from ssd_core.gdt.translator import DepthSource, TargetCondition, Translator
+
+
+class TranslatorKind(str, enum.Enum):
+    """What makes the pictures."""
+
+    DIFFUSION = "diffusion"
+    PHYSICAL = "physical"
+    RENDERED = "rendered"
+
+
+class Target(str, enum.Enum):
+    """What of a clear day is made."""
+
+    NIGHT = "night"
+    RAIN = "rain"
+    SNOW = "snow"
+    FOG = "fog"
+
+
+class _Process(NamedTuple):
+    """This process among those of `accelerate launch`."""
+
+    number: int = 0
+    of: int = 1
+    device: str | None = None
+
+
+def synthesize(
+    data: Annotated[
+        Path, typer.Option(help="A frame dataset, bag, nuScenes, RobotCar, KITTI or DGP folder, or pictures.", show_default=False)
+    ],
+    translator: Annotated[
+        TranslatorKind, typer.Option(help="Stable Diffusion, physics, or the rendered world itself.", show_default=False)
+    ],
+    condition: Annotated[list[Target], typer.Option(help="Once or several times.", show_default=False)],
+    config: Annotated[Path | None, typer.Option(help="YAML; see training/synthesis.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for translated/, where --data can't be written; default: --data.")] = None,
+    name: Annotated[str | None, typer.Option(help="Of the folder under translated/; default: the translator's.")] = None,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="This run's share: 0/4, 1/4, ... of runs on other machines.")] = "0/1",
+    preview: Annotated[int | None, typer.Option(min=1, help="Only a sheet of so many frames, spread evenly.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
+    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of a data set that has splits.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made; not with shards.")] = False,
+    overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as seed=3 gate.use_depth=false.")] = None,
+) -> None:
+    """Translate every clear day frame; run the same command again to go on after a stop.
+
+    Pictures go to translated/, with a manifest that alone says what may be trained on, and a report. `accelerate launch` shares the work
+    between its processes.
+    """
+    from ssd_core.data.source import open_source
+    from ssd_core.gdt.config import SynthesisConfig
+    from ssd_core.gdt.job import all_tasks, choose_frames
+    from ssd_core.storage.configuration import load_configuration
+
+    console = Console(stderr=True)
+    settings = load_configuration(SynthesisConfig, config, overrides or [])
+    folder = out or data
+    if not folder.is_dir() and out is None:
+        raise ValueError(f"--data {data} is no folder, so translations can't lie in it; give one with --out")
+    process = _this_process()
+    own = _shard(shard, process)
+    if overwrite and own.of > 1:
+        raise ValueError("--overwrite would remove what other shards make; remove the folder by hand")
+    source = open_source(data, split_names(cameras), split=split)
+    try:
+        frames = choose_frames(source.frames(), settings.source_conditions, preview or limit)
+        tasks = all_tasks(frames, [_target(wanted) for wanted in dict.fromkeys(condition)])
+        workshop = _open(source, frames, translator, settings, console, process.device)
+        root = folder / "translated" / (name or translator.value)
+        if preview is not None:
+            _preview(workshop, tasks, root, console)
+        else:
+            _run(workshop, tasks, root, (translator, settings), own, overwrite, console)
+            _finish(workshop, tasks, root, console)
+        for sentence in source.warnings:
+            tell(console, "warning", sentence, "yellow")
+    finally:
+        source.close()
+
+
+def _run(
+    workshop: Workshop,
+    tasks: Sequence[Task],
+    root: Path,
+    chosen: tuple[TranslatorKind, SynthesisConfig],
+    shard: Shard,
+    overwrite: bool,
+    console: Console,
+) -> None:
+    from ssd_core.gdt.job import JobDescription, prepare_folder, run_job, share_of
+
+    kind, settings = chosen
+    folder, name = root.parents[1], root.name
+    prepare_folder(folder, name, JobDescription.of(kind.value, settings), overwrite)
+    accepted = done = 0
+    with frame_progress(console) as progress:
+        bar = progress.add_task(name, total=len(share_of(tasks, shard)))
+
+        def step(item: Item, is_accepted: bool) -> None:  # noqa: ARG001
+            nonlocal accepted, done
+            accepted, done = accepted + is_accepted, done + 1
+            progress.update(bar, advance=1, description=f"{name}, {accepted} of {done} accepted")
+
+        run_job(workshop, tasks, folder, name, settings.jpeg_quality, shard, step)
+
+
+def _finish(workshop: Workshop, tasks: Sequence[Task], root: Path, console: Console) -> None:
+    from ssd_core.gdt.report import REPORT_FILE, make_report, write_report
+
+    report = make_report(root, len(tasks))
+    write_report(root, report, workshop.source, [task.frame for task in tasks])
+    for condition, found in report.conditions.items():
+        reasons = ", ".join(f"{reason} {count}" for reason, count in found.reasons.items())
+        console.print(f"{condition}: {found.accepted} accepted, {found.rejected} rejected {reasons}".rstrip(), highlight=False)
+    console.print(f"-> {root / REPORT_FILE}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _preview(workshop: Workshop, tasks: Sequence[Task], root: Path, console: Console) -> None:
+    from ssd_core.gdt.report import preview_sheet
+    from ssd_core.images.codec import write_image
+
+    outcomes = []
+    size = workshop.translator.batch_size
+    with frame_progress(console, transient=True) as progress:
+        bar = progress.add_task("preview", total=len(tasks))
+        for start in range(0, len(tasks), size):
+            outcomes += workshop.make(tasks[start : start + size])
+            progress.update(bar, completed=len(outcomes))
+    path = root / "preview.jpg"
+    write_image(path, preview_sheet(outcomes))
+    console.print(f"-> {path}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _open(
+    source: FrameSource, frames: Sequence[Frame], kind: TranslatorKind, settings: SynthesisConfig, console: Console, device: str | None
+) -> Workshop:
+    """Networks for depth and gate, and the translator; cheap mistakes are told before anything is loaded."""
+    from ssd_core.gdt.depth_maps import load_network, open_depth_maps
+    from ssd_core.gdt.gate import GeometryGate
+    from ssd_core.gdt.job import Workshop
+
+    made: Translator | None = None if kind is TranslatorKind.DIFFUSION else _translator(kind, source, settings, device)
+    depth, network = open_depth_maps(source, frames, settings.depth)
+    judge: DepthSource | None = network
+    if settings.gate.use_depth and settings.gate.model is not None and (network is None or settings.gate.model != settings.depth.model):
+        judge = load_network(settings.gate.model, frames)
+    gate = GeometryGate(settings.gate, judge)
+    if gate.model_id is None:
+        tell(console, "note", "the gate has no depth network: it judges outlines, brightness and change alone (gate.model=...)", "yellow")
+    for used in {id(found): found for found in (network, judge) if found is not None}.values():
+        if not getattr(used, "is_trained", True):
+            tell(console, "UNTRAINED WEIGHTS", f"{used.model_id} is random: depth, and a gate that asks it, mean nothing", "bold red")
+    return Workshop(source, depth, made or _translator(kind, source, settings, device), gate, settings.seed)
+
+
+def _translator(kind: TranslatorKind, source: FrameSource, settings: SynthesisConfig, device: str | None) -> Translator:
+    if kind is TranslatorKind.DIFFUSION:
+        from ssd_core.gdt.diffusion import build_translator
+
+        return build_translator(settings.diffusion, device)
+    if kind is TranslatorKind.RENDERED:
+        from ssd_core.gdt.rendered import RenderedTranslator
+
+        return RenderedTranslator.of(source)
+    from ssd_core.gdt.physical.translator import PhysicalTranslator
+
+    return PhysicalTranslator(settings.physical)
+
+
+def _this_process() -> _Process:
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return _Process()
+    from accelerate import PartialState
+
+    state = PartialState()
+    return _Process(state.process_index, state.num_processes, str(state.device))
+
+
+def _shard(text: str, process: _Process) -> Shard:
+    from ssd_core.data.translations import Shard
+
+    number, _, of = text.partition("/")
+    if not (number.isdecimal() and of.isdecimal()):
+        raise ValueError(f"--shard {text}: write its number and how many there are, such as 0/4")
+    whole = Shard(int(number), int(of))
+    return Shard(whole.number * process.of + process.number, whole.of * process.of)
+
+
+def _target(wanted: Target) -> TargetCondition:
+    return wanted.value  # type: ignore[return-value]
