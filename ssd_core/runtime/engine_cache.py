@@ -27,6 +27,10 @@ _MANIFEST = "engine.json"
 Engine = TypeVar("Engine")
 
 
+class EngineMissingError(LookupError):
+    """No usable entry of a key, where none may be built."""
+
+
 @dataclasses.dataclass(frozen=True)
 class EngineKey:
     """Everything that a compiled network depends on; any difference means another entry."""
@@ -59,14 +63,24 @@ class EngineCache:
     def __init__(self, folder: Path | None = None) -> None:
         self.folder = folder or default_cache_folder()
 
-    def get(self, key: EngineKey, build: Callable[[Path], None], load: Callable[[Path], Engine]) -> Engine:
+    def entry(self, key: EngineKey) -> Path:
+        """The folder of a key's files, whether it is there or not."""
+        return self.folder / "engines" / key.digest
+
+    def get(self, key: EngineKey, build: Callable[[Path], None] | None, load: Callable[[Path], Engine]) -> Engine:
         """Load the entry of `key`, building it first where there is none; a damaged entry is rebuilt with a warning.
 
-        build: fills an empty folder with files. load: reads them; whatever it raises from an entry counts as damage, but what it
-        raises right after a build is passed on. Where the cache folder can't be written, an entry that is there is used all the same;
-        without one it builds in a temporary folder, with a warning.
+        build: fills an empty folder with files; None: never build. load: reads them; whatever it raises from an entry counts as damage,
+        but what it raises right after a build is passed on. Where the cache folder can't be written, an entry that is there is used all
+        the same; without one it builds in a temporary folder, with a warning.
+        Raises EngineMissingError where there is no usable entry and `build` is None.
         """
-        entry = self.folder / "engines" / key.digest
+        entry = self.entry(key)
+        if build is None:
+            found = _load_entry(entry, key, load)
+            if found is None:
+                raise EngineMissingError(f"no compiled network in {entry}")
+            return found
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
             lock = filelock.FileLock(entry.with_suffix(".lock"))
@@ -113,7 +127,7 @@ def _load_entry(entry: Path, key: EngineKey, load: Callable[[Path], Engine]) -> 
         _check_manifest(entry, key)
         return load(entry)
     except Exception as error:  # noqa: BLE001  (a damaged file can make the library raise anything)
-        _logger.warning("the cached network %s is damaged or stale (%s); it is compiled anew", entry, error)
+        _logger.warning("the cached network %s is damaged or stale (%s) and isn't used", entry, error)
         return None
 
 

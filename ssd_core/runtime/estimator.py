@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +38,9 @@ class DepthMap:
 class DepthEstimator:
     """A loaded model. Calls from several threads take turns. Build it with `load`."""
 
-    def __init__(self, checkpoint: Checkpoint, backend_name: str, backend: Backend, input_size: tuple[int, int]) -> None:
+    def __init__(
+        self, checkpoint: Checkpoint, backend_name: str, backend: Backend, input_size: tuple[int, int], fallback: str = ""
+    ) -> None:
         self._backend: Backend | None = backend
         self._turn = threading.Lock()
         self._description = checkpoint.description
@@ -46,6 +48,8 @@ class DepthEstimator:
         """(width, height) of the network's input."""
         self.backend = backend_name
         """Name of what runs it, such as "openvino"."""
+        self.fallback = fallback
+        """Why "auto" had to take a slower backend than this machine should run; empty where it hadn't."""
         self.precision = backend.precision
         self.max_batch = backend.max_batch
         """Images run at once; longer calls are cut into such pieces."""
@@ -67,20 +71,27 @@ class DepthEstimator:
         input_size: tuple[int, int] | None = None,
         precision: str = "auto",
         cache_folder: Path | None = None,
+        batch: int = 1,
+        allow_engine_build: bool = True,
     ) -> DepthEstimator:
         """Load a model: "bundled", a local folder, or a Hub id.
 
-        backend: auto, openvino or torch. input_size: (width, height), multiples of 14; None is the model's own.
+        backend: auto, tensorrt, openvino or torch. input_size: (width, height), multiples of 14; None is the model's own.
         precision: auto, fp32, bf16 or fp16. cache_folder: where compiled networks are kept; None is `default_cache_folder()`.
+        batch: images that will come at once, such as a robot's cameras. allow_engine_build: False takes a TensorRT engine only where
+        it is built already; "auto" then falls back to torch, and `fallback` says so.
         Raises ModelLoadError (a model that can't be used), BackendError (a backend or precision this machine lacks),
         ValueError (an input size that isn't a multiple of 14).
         """
         checkpoint = open_checkpoint(bundled_folder() if str(name_or_path) == BUNDLED else name_or_path)
         size = tuple(input_size) if input_size is not None else checkpoint.description.input_size
         check_input_size((size[0], size[1]))
-        name = choose_backend() if backend == "auto" else backend
         started = time.monotonic()
-        running = backend_class(name)(checkpoint, (size[0], size[1]), precision, EngineCache(cache_folder))
+
+        def start(name: str) -> Backend:
+            return backend_class(name)(checkpoint, (size[0], size[1]), precision, EngineCache(cache_folder), batch, allow_engine_build)
+
+        name, running, fallback = _start(backend, start)
         _logger.info(
             "model %s at %dx%d on %s %s, loaded in %.1f s",
             checkpoint.model_id,
@@ -91,7 +102,7 @@ class DepthEstimator:
         )
         if not checkpoint.description.trained:
             _logger.warning("model %s has random weights (untrained): its depth means nothing", checkpoint.model_id)
-        return cls(checkpoint, name, running, (size[0], size[1]))
+        return cls(checkpoint, name, running, (size[0], size[1]), fallback)
 
     def __call__(
         self,
@@ -121,11 +132,11 @@ class DepthEstimator:
         return maps
 
     def warm_up(self, batch: int = 1) -> None:
-        """Run black images once, so that the first real call isn't slow."""
+        """Run one black image, and `batch` of them, so that the first real calls aren't slow."""
         width, height = self.input_size
-        count = min(batch, self.max_batch)
         camera = PinholeCamera.from_field_of_view(width, height, horizontal_degrees=70.0)
-        self._infer([np.zeros((height, width, 3), dtype=np.uint8)] * count, self._intrinsics([camera] * count))
+        for count in sorted({1, min(batch, self.max_batch)}):
+            self._infer([np.zeros((height, width, 3), dtype=np.uint8)] * count, self._intrinsics([camera] * count))
 
     def close(self) -> None:
         """Free the network's memory; further calls raise RuntimeError."""
@@ -165,3 +176,16 @@ class DepthEstimator:
         if not self._description.camera_input:
             return None
         return np.stack([camera.scaled(*self.input_size).matrix for camera in cameras if camera is not None]).astype(np.float32)
+
+
+def _start(backend: str, start: Callable[[str], Backend]) -> tuple[str, Backend, str]:
+    """Name and backend, and why "auto" fell back from TensorRT to torch if it did."""
+    name = choose_backend() if backend == "auto" else backend
+    try:
+        return name, start(name), ""
+    except BackendError as error:
+        if backend != "auto" or name != "tensorrt":
+            raise
+        fallback = str(error)
+    _logger.warning("torch runs the network in TensorRT's place, slower: %s", fallback)
+    return "torch", start("torch"), fallback

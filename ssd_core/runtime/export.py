@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from ssd_core.model.config import PATCH_SIZE, check_input_size
+from ssd_core.model.config import PATCH_SIZE, ModelDescription, check_input_size
 from ssd_core.model.depth_model import DepthModel
 
 
@@ -55,19 +55,26 @@ class FixedSizeNetwork(nn.Module):
             raise ValueError(
                 f"images of shape {tuple(images.shape)}: this network is built for {width}x{height}, (B, {height}, {width}, 3)"
             )
-        pixels = images.permute(0, 3, 1, 2).float() / 255
+        # To float first: TensorRT can do nothing with an image of bytes but convert it.
+        pixels = images.float().permute(0, 3, 1, 2) / 255
         depth: Tensor = self.model(pixels, intrinsics)
         return depth[:, 0].float()
 
     def example_inputs(self, batch: int = 1) -> tuple[Tensor, ...]:
-        """What `forward` takes, on the network's device: black images, and where the camera is an input intrinsics of a plain lens."""
-        width, height = self.input_size
-        device = self.model.mean.device
-        images = torch.zeros(batch, height, width, 3, dtype=torch.uint8, device=device)
-        if not self.model.description.camera_input:
-            return (images,)
-        lens = torch.tensor([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], dtype=torch.float32, device=device)
-        return images, lens.expand(batch, 3, 3).clone()
+        """See the function."""
+        return example_inputs(self.model.description, self.input_size, batch, self.model.mean.device)
+
+
+def example_inputs(
+    description: ModelDescription, input_size: tuple[int, int], batch: int = 1, device: torch.device | None = None
+) -> tuple[Tensor, ...]:
+    """What a fixed-size network's `forward` takes: black images, and where the camera is an input intrinsics of a plain lens."""
+    width, height = input_size
+    images = torch.zeros(batch, height, width, 3, dtype=torch.uint8, device=device)
+    if not description.camera_input:
+        return (images,)
+    lens = torch.tensor([[width, 0, width / 2], [0, width, height / 2], [0, 0, 1]], dtype=torch.float32, device=device)
+    return images, lens.repeat(batch, 1, 1)
 
 
 def export_program(network: FixedSizeNetwork, batch: int = 1) -> torch.export.ExportedProgram:

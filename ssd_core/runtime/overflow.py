@@ -1,19 +1,36 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which layers of a network would leave float16's range, and so must stay float32 where the rest runs in float16."""
+"""Networks in less than float32, and which layers must stay float32 since they would leave float16's range."""
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ssd_core.model.depth_model import DepthModel
+from ssd_core.runtime.backends import Precision
 from ssd_core.runtime.export import FixedSizeNetwork, layers
 from ssd_core.runtime.sample_pictures import sample_cameras, sample_pictures
 
+_logger = logging.getLogger(__name__)
+
+TYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
 LARGEST = torch.finfo(torch.float16).max / 16
 """Largest absolute value that a layer may take or give in float16: a sixteenth of the format's, as other pictures may give larger ones."""
+
+
+def network_in(precision: Precision, model: DepthModel, input_size: tuple[int, int], device: torch.device) -> FixedSizeNetwork:
+    """The network in a precision on a device; in fp16 with the layers in float32 that would overflow."""
+    if precision != "fp16":
+        return FixedSizeNetwork(model, input_size, TYPES[precision]).to(device)
+    names = overflowing_layers(FixedSizeNetwork(model, input_size).to(device))
+    if names:
+        _logger.info("%d layers stay in float32, as float16 can't hold their values: %s", len(names), ", ".join(names))
+    return FixedSizeNetwork(model, input_size, torch.float16, names).to(device)
 
 
 def overflowing_layers(network: FixedSizeNetwork) -> tuple[str, ...]:

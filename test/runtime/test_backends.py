@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Real backends on a tiny random model: equal depth, precision, cache, errors."""
 
+import importlib.util
 import logging
 import shutil
 from pathlib import Path
@@ -121,7 +122,7 @@ def quick_conversion(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch)
         for suffix in (".xml", ".bin"):
             shutil.copy(graph.with_suffix(suffix), path.with_suffix(suffix))
 
-    monkeypatch.setattr("ssd_core.runtime.backends.openvino._convert", copy)
+    monkeypatch.setattr("ssd_core.runtime.backends.openvino.convert", copy)
 
 
 @pytest.mark.usefixtures("quick_conversion")
@@ -154,7 +155,7 @@ def test_input_sizes(folder: Path, cache: Path, image: npt.NDArray[np.uint8]) ->
 
 
 def test_unknown_backends_and_precisions_name_the_known(folder: Path, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(BackendError, match="unknown backend 'onnx'; known: auto, openvino, torch"):
+    with pytest.raises(BackendError, match="unknown backend 'onnx'; known: auto, tensorrt, openvino, torch"):
         DepthEstimator.load(folder, "onnx")
     for backend in ("openvino", "torch"):
         with pytest.raises(BackendError, match=r"'int3'.*choose auto, fp32"):
@@ -166,7 +167,11 @@ def test_unknown_backends_and_precisions_name_the_known(folder: Path, cache: Pat
 
 def test_auto_is_the_gpu_where_there_is_one_else_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(backends, "_has_cuda", lambda: True)
-    assert backends.choose_backend() == "torch"
+    installed = importlib.util.find_spec
+    for library in (True, False):
+        found = {"torch_tensorrt": installed("torch") if library else None}
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, found=found: found.get(name, installed(name)))
+        assert backends.choose_backend() == ("tensorrt" if library else "torch")
     monkeypatch.setattr(backends, "_has_cuda", lambda: False)
     assert backends.choose_backend() == "openvino"
 

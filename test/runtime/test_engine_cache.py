@@ -4,12 +4,14 @@
 import dataclasses
 import json
 import logging
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
 import pytest
 
-from ssd_core.runtime.engine_cache import EngineCache, EngineKey, default_cache_folder
+from ssd_core.runtime.engine_cache import EngineCache, EngineKey, EngineMissingError, default_cache_folder
 
 KEY = EngineKey("abc", (448, 252), 1, "fp32", "openvino", {"openvino": "2026.1"})
 
@@ -167,6 +169,60 @@ def test_two_at_once_build_once(tmp_path: Path, builder: Builder) -> None:
         thread.join(30)
     assert results == ["engine 1", "engine 1"]
     assert builder.builds == 1
+
+
+def test_without_leave_to_build_there_is_what_is_there(tmp_path: Path, builder: Builder) -> None:
+    cache = EngineCache(tmp_path)
+    with pytest.raises(EngineMissingError, match=KEY.digest):
+        cache.get(KEY, None, builder.load)
+    assert not list(tmp_path.iterdir())
+    cache.get(KEY, builder.build, builder.load)
+    assert cache.get(KEY, None, builder.load) == "engine 1"
+    (cache.entry(KEY) / "network.bin").write_text("engine X")
+    with pytest.raises(EngineMissingError):
+        cache.get(KEY, None, builder.load)
+
+
+PROCESS = """
+import os, sys, time
+from pathlib import Path
+from ssd_core.runtime.engine_cache import EngineCache, EngineKey
+
+key = EngineKey("abc", (448, 252), 1, "fp32", "openvino", {"openvino": "2026.1"})
+folder, behaviour = Path(sys.argv[1]), sys.argv[2]
+
+def build(target):
+    with (folder / "builds").open("a") as file:
+        file.write("x")
+    (target / "network.bin").write_text("engine")
+    (folder / "building").touch()
+    if behaviour == "crash":
+        os._exit(9)
+    time.sleep(0.5)
+
+print(EngineCache(folder).get(key, build, lambda entry: (entry / "network.bin").read_text()))
+"""
+
+
+def start(folder: Path, behaviour: str) -> "subprocess.Popen[str]":
+    root = Path(__file__).parents[2]
+    return subprocess.Popen([sys.executable, "-c", PROCESS, str(folder), behaviour], stdout=subprocess.PIPE, text=True, cwd=root)
+
+
+def test_two_processes_build_once(tmp_path: Path) -> None:
+    processes = [start(tmp_path, "build") for _ in range(2)]
+    assert [process.communicate(timeout=120)[0] for process in processes] == ["engine\n"] * 2
+    assert (tmp_path / "builds").read_text() == "x"
+
+
+def test_a_process_that_dies_while_building_leaves_no_engine(tmp_path: Path, builder: Builder) -> None:
+    process = start(tmp_path, "crash")
+    process.communicate(timeout=120)
+    assert process.returncode == 9 and (tmp_path / "building").exists()
+    with pytest.raises(EngineMissingError):
+        EngineCache(tmp_path).get(KEY, None, builder.load)
+    assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 1"
+    assert sorted(path.suffix for path in (tmp_path / "engines").iterdir()) == ["", ".lock"], "what the dead process left is removed"
 
 
 def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

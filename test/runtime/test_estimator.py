@@ -141,7 +141,7 @@ def test_closing_twice_is_fine_and_calls_after_it_are_not() -> None:
     estimator.warm_up(5)
     estimator.close()
     estimator.close()
-    assert backend.batches == [2, -1]
+    assert backend.batches == [1, 2, -1]
     with pytest.raises(RuntimeError, match="closed"):
         estimator([picture(1)])
 

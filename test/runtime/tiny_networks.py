@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
-import torch
+import dataclasses
+from pathlib import Path
 
+import torch
+from torch import Tensor, nn
+
+from ssd_core.model.checkpoint import Checkpoint
 from ssd_core.model.config import ModelDescription, NetworkSize
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
@@ -30,3 +35,38 @@ def tiny_convolutional() -> DepthModel:
     with torch.no_grad():
         model.network.head.weight *= 40
     return model
+
+
+class OneLayer(nn.Module):
+    """The least that can be called a network: one convolution, of pixels to logits."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.head = nn.Conv2d(channels, 1, kernel_size=3, padding=1)
+
+
+class OneLayerModel(DepthModel):
+    """Quick to export, for tests of what is done with an exported network."""
+
+    def _encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
+        return (pixels,)
+
+    def _decode(self, features: tuple[Tensor, ...], height: int, width: int) -> Tensor:
+        return 5 + self.network.head(features[0].to(self.network.head.weight.dtype)).sigmoid()
+
+    @property
+    def encoder(self) -> nn.Module:
+        return self.network
+
+
+@dataclasses.dataclass(frozen=True)
+class OneLayerCheckpoint(Checkpoint):
+    """A checkpoint without files."""
+
+    def load_model(self) -> DepthModel:
+        torch.manual_seed(0)
+        return OneLayerModel(OneLayer(self.description.input_channels), self.description).eval()
+
+
+def one_layer_checkpoint(camera_input: bool = False, weights_hash: str = "0123456789abcdef") -> Checkpoint:
+    return OneLayerCheckpoint(Path("nowhere"), "one-layer", description(camera_input), weights_hash)

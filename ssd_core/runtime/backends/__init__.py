@@ -17,6 +17,7 @@ from ssd_core.runtime.engine_cache import EngineCache
 Precision = Literal["fp32", "bf16", "fp16"]
 
 BACKENDS = {
+    "tensorrt": "ssd_core.runtime.backends.tensorrt:TensorRtBackend",
     "openvino": "ssd_core.runtime.backends.openvino:OpenVinoBackend",
     "torch": "ssd_core.runtime.backends.torch:TorchBackend",
 }
@@ -34,8 +35,19 @@ class Backend(Protocol):
     max_batch: int
     """Images that one call of `infer` may hold."""
 
-    def __init__(self, checkpoint: Checkpoint, input_size: tuple[int, int], precision: str, cache: EngineCache) -> None:
-        """Build or load. precision: "auto" or one of `Precision`. Raises ModelLoadError, BackendError."""
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        input_size: tuple[int, int],
+        precision: str,
+        cache: EngineCache,
+        batch: int = 1,
+        allow_build: bool = True,
+    ) -> None:
+        """Build or load. precision: "auto" or one of `Precision`. batch: images that will come at once.
+
+        allow_build: whether minutes may be spent on compiling. Raises ModelLoadError, BackendError.
+        """
 
     def infer(self, images: npt.NDArray[np.uint8], intrinsics: npt.NDArray[np.float32] | None = None) -> npt.NDArray[np.float32]:
         """uint8 RGB (B, H, W, 3) -> float32 (B, H, W). intrinsics: float32 (B, 3, 3) for networks with `camera_input`, else None."""
@@ -58,9 +70,9 @@ def backend_class(name: str) -> type[Backend]:
 
 
 def choose_backend() -> str:
-    """What "auto" means here: torch where there is an NVIDIA GPU that it can use, else openvino, else torch."""
+    """What "auto" means here: on an NVIDIA GPU tensorrt, or torch without Torch-TensorRT; else openvino, else torch."""
     if _has_cuda():
-        return "torch"
+        return "tensorrt" if importlib.util.find_spec("torch_tensorrt") else "torch"
     return "openvino" if importlib.util.find_spec("openvino") else "torch"
 
 

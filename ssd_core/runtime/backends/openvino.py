@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import importlib.util
 import logging
 import warnings
 from importlib import metadata
@@ -18,27 +16,30 @@ import openvino
 from ssd_core.model.checkpoint import Checkpoint, quiet_transformers
 from ssd_core.runtime.backends import BackendError, Precision
 from ssd_core.runtime.engine_cache import EngineCache, EngineKey
+from ssd_core.runtime.graph_version import graph_version
 
 _logger = logging.getLogger(__name__)
 
 _GRAPH_FILE = "network.xml"
-_GRAPH_SOURCES = (
-    __name__,
-    "ssd_core.runtime.export",
-    "ssd_core.model.depth_model",
-    "ssd_core.model.convolutional",
-    "ssd_core.model.checkpoint",
-    "ssd_core.model.config",
-)
-"""Modules whose code decides the stored graph (normalisation and depth range are in it too); a changed one makes other entries."""
 
 
 class OpenVinoBackend:
-    """A graph of fixed size, converted once and kept in the cache. "auto" is bf16 where the CPU multiplies it natively, else fp32."""
+    """A graph of fixed size, converted once and kept in the cache. "auto" is bf16 where the CPU multiplies it natively, else fp32.
 
-    def __init__(self, checkpoint: Checkpoint, input_size: tuple[int, int], precision: str, cache: EngineCache) -> None:
+    Converting takes seconds, so it is done whatever `allow_build` says.
+    """
+
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        input_size: tuple[int, int],
+        precision: str,
+        cache: EngineCache,
+        batch: int = 1,  # noqa: ARG002
+        allow_build: bool = True,  # noqa: ARG002
+    ) -> None:
         core = openvino.Core()
-        self.precision = _choose_precision(precision, core)
+        self.precision = choose_precision(precision)
         # Batching gains nothing a frame on a CPU and costs latency.
         self.max_batch = 1
         # The stored graph is float32 whatever precision it runs in, so both share an entry.
@@ -47,7 +48,7 @@ class OpenVinoBackend:
 
         def build(folder: Path) -> None:
             _logger.info("compiling %s for %dx%d, takes about 10 s, once", checkpoint.model_id, *input_size)
-            _convert(checkpoint, input_size, folder / _GRAPH_FILE)
+            convert(checkpoint, input_size, folder / _GRAPH_FILE)
 
         def load(folder: Path) -> Any:
             return core.compile_model(folder / _GRAPH_FILE, "CPU", settings)
@@ -70,28 +71,18 @@ class OpenVinoBackend:
 def _versions() -> dict[str, str]:
     # Reading versions from the installed packages' metadata spares a warm start the seconds that importing torch takes.
     versions = {name: metadata.version(name) for name in ("openvino", "torch", "transformers")}
-    return versions | {"graph": _source_hash(*_GRAPH_SOURCES)}
+    return versions | {"graph": graph_version(__name__)}
 
 
-def _source_hash(*modules: str) -> str:
-    digest = hashlib.sha256()
-    for module in modules:
-        specification = importlib.util.find_spec(module)
-        digest.update(Path(str(specification and specification.origin)).read_bytes())
-    return digest.hexdigest()[:16]
-
-
-def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) -> None:
+def convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) -> None:
+    """Write the network as OpenVINO's float32 graph, `path` (.xml) and the weights beside it (.bin)."""
     import torch
 
     from ssd_core.runtime.export import FixedSizeNetwork
 
     jit: Any = torch.jit
-    width, height = input_size
     network = FixedSizeNetwork(checkpoint.load_model(), input_size)
-    example: tuple[torch.Tensor, ...] = (torch.zeros(1, height, width, 3, dtype=torch.uint8),)
-    if checkpoint.description.camera_input:
-        example += (torch.eye(3)[None],)
+    example = network.example_inputs()
     with torch.no_grad(), warnings.catch_warnings(), quiet_transformers():
         # The tracer warns of shapes that become constants, which is the aim.
         warnings.simplefilter("ignore")
@@ -101,8 +92,9 @@ def _convert(checkpoint: Checkpoint, input_size: tuple[int, int], path: Path) ->
     openvino.save_model(graph, path, compress_to_fp16=False)
 
 
-def _choose_precision(wanted: str, core: openvino.Core) -> Precision:
-    has_bf16 = "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+def choose_precision(wanted: str) -> Precision:
+    """What "auto" means on this CPU, or the wanted precision. Raises BackendError for one that it lacks."""
+    has_bf16 = "BF16" in openvino.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
     if wanted == "auto":
         return "bf16" if has_bf16 else "fp32"
     if wanted == "fp32":
