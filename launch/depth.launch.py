@@ -42,7 +42,7 @@ ARGUMENTS = (
     ("rectified", "", "whether images are rectified: auto, true or false"),
     ("fx", "", "focal length in pixels, where there is no CameraInfo"),
     ("model", "", "bundled, a checkpoint folder or a Hugging Face Hub id"),
-    ("backend", "", "auto, openvino or torch"),
+    ("backend", "", "auto, tensorrt, openvino or torch"),
     ("params_file", str(CONFIG / "depth.yaml"), "parameters of the node"),
     ("namespace", "", "namespace of the node and its outputs"),
     ("autostart", "true", "configure and activate at once; false: wait for a lifecycle manager"),

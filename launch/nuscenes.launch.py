@@ -51,7 +51,7 @@ SCHEMES = {
 # Handed on to depth.launch.py as they are.
 FORWARDED = (
     ("model", "", "bundled, a checkpoint folder or a Hugging Face Hub id"),
-    ("backend", "", "auto, openvino or torch"),
+    ("backend", "", "auto, tensorrt, openvino or torch"),
     ("namespace", "", "namespace of the node; the topics stay absolute"),
     ("autostart", "true", "configure and activate at once"),
     ("log_level", "info", "debug, info, warn or error"),

@@ -142,7 +142,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--bag", type=Path, nargs="+", metavar="BAG", help="recordings (folder, .mcap, .db3, .bag); default: the samples")
     parser.add_argument("--out", type=Path, default=Path("demo"), help="folder for bags, pictures, videos and the report")
     parser.add_argument("--model", default="bundled", help="bundled, a checkpoint folder or a Hugging Face Hub id")
-    parser.add_argument("--backend", default="auto", help="auto, openvino or torch")
+    parser.add_argument("--backend", default="auto", help="auto, tensorrt, openvino or torch")
     parser.add_argument(
         "--input-size", type=_size, default=(0, 0), metavar="WxH", help="network input, multiples of 14; default: as the camera"
     )

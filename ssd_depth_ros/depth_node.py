@@ -48,7 +48,15 @@ def load_estimator(settings: Settings, input_size: Size | None) -> Estimator:
     from ssd_core.runtime.estimator import DepthEstimator
 
     cache = Path(settings.cache_folder).expanduser() if settings.cache_folder else None
-    return DepthEstimator.load(settings.model, settings.backend, input_size, settings.precision, cache)
+    return DepthEstimator.load(
+        settings.model,
+        settings.backend,
+        input_size,
+        settings.precision,
+        cache,
+        batch=len(settings.cameras) or 1,
+        allow_engine_build=settings.allow_engine_build,
+    )
 
 
 class DepthNode(LifecycleNode):
@@ -255,6 +263,8 @@ def _model_status(name: str, estimator: Estimator | None, state: str, failure: s
         return Status(name, Level.ERROR, failure, values)
     if estimator is not None and not estimator.is_trained:
         return Status(name, Level.WARN, "weights are UNTRAINED: depth is meaningless", values)
+    if estimator is not None and estimator.fallback:
+        return Status(name, Level.WARN, f"{estimator.backend} runs in TensorRT's place, slower: {estimator.fallback}", values)
     return Status(name, Level.OK if state == "active" else Level.WARN, state, values)
 
 

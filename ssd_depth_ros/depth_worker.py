@@ -25,7 +25,7 @@ from ssd_depth_ros.parameters import Settings
 
 ASPECT_CHANGE = 0.1
 """Relative difference between the image's and the network's aspect from which the network is built anew for the image."""
-RESIZABLE_BACKENDS = ("torch", "openvino")
+RESIZABLE_BACKENDS = ("torch", "openvino", "tensorrt")
 _INFO_POLL = 0.05
 
 
@@ -42,6 +42,7 @@ class Estimator(Protocol):
     max_depth: float
     is_trained: bool
     needs_camera: bool
+    fallback: str
 
     def __call__(
         self,
@@ -256,8 +257,11 @@ class DepthWorker:
             f"images of {full_size[0]}x{full_size[1]} don't fit the network's {current[0]}x{current[1]}: "
             f"building it for {size[0]}x{size[1]} (set input_size to skip this)"
         )
+        # An engine takes minutes to build, in which no depth would come; one that is there already takes a second.
+        is_engine = self.estimator.backend == "tensorrt"
+        quick = dataclasses.replace(settings, allow_engine_build=False, backend="tensorrt" if is_engine else settings.backend)
         try:
-            resized = self._factory(settings, size)
+            resized = self._factory(quick, size)
             resized.warm_up(min(resized.max_batch, len(self._cameras)))
         except Exception as error:  # noqa: BLE001  the network that is running already is better than none
             camera.health.complain("input_size", f"the network can't be built for {size[0]}x{size[1]}: {error}")

@@ -48,7 +48,7 @@ class Settings:
     # What runs
     model: str = _parameter("bundled", "`bundled`, a checkpoint folder, or a Hugging Face Hub id")
     backend: str = _parameter(
-        "auto", "What runs the network; `auto` takes the fastest that works here", choices=("auto", "openvino", "torch")
+        "auto", "What runs the network; `auto` takes the fastest that works here", choices=("auto", "tensorrt", "openvino", "torch")
     )
     precision: str = _parameter(
         "auto",
@@ -62,6 +62,9 @@ class Settings:
         maximum=4096,
     )
     cache_folder: str = _parameter("", "Folder for compiled networks; empty: the user's cache folder")
+    allow_engine_build: bool = _parameter(
+        True, "Build a missing TensorRT engine while configuring, which takes minutes; `false`: `auto` then runs torch and warns"
+    )
     autostart: bool = _parameter(True, "Configure and activate without a lifecycle manager")
     # Input
     cameras: tuple[str, ...] = _parameter((), "Camera names; empty: one camera on `image` and `camera_info`")

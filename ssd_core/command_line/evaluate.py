@@ -27,7 +27,7 @@ def evaluate(
     ],
     out: Annotated[Path, typer.Option(help="Folder for the report; a second run goes on where the first ended.", show_default=False)],
     model: Annotated[str, typer.Option(help="bundled, a checkpoint folder, or a Hub id.")] = "bundled",
-    backend: Annotated[str, typer.Option(help="auto, openvino or torch.")] = "auto",
+    backend: Annotated[str, typer.Option(help="auto, tensorrt, openvino or torch.")] = "auto",
     precision: Annotated[str, typer.Option(help="auto, fp32, bf16 or fp16.")] = "auto",
     input_size: Annotated[str | None, typer.Option(metavar="WxH", help="Network input, multiples of 14; default fits the aspect.")] = None,
     cap: Annotated[float, typer.Option(min=0.1, help="Farthest truth that counts, metres; predictions are clamped to it.")] = 80.0,

@@ -21,6 +21,7 @@ class FakeEstimator:
     max_depth = 80.0
     is_trained = True
     needs_camera = False
+    fallback = ""
 
     def __init__(
         self,

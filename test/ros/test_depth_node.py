@@ -24,7 +24,9 @@ from ros_peers import FakeCamera, wait_until
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
-from ssd_depth_ros.depth_node import DepthNode, _RosLogHandler
+from ssd_core.runtime.backends import BackendError
+from ssd_depth_ros.depth_node import DepthNode, _model_status, _RosLogHandler
+from ssd_depth_ros.health import Level
 
 
 @pytest.fixture
@@ -372,6 +374,21 @@ def test_the_core_may_speak_of_a_model_called_untrained() -> None:
     assert said == ["can't write the cache of untrained_b"]
 
 
+def test_too_little_gpu_memory_leaves_a_node_that_can_be_configured_again(bench: NodeBench) -> None:
+    class Large(FakeEstimator):
+        def warm_up(self, batch: int = 1) -> None:
+            raise BackendError("too little GPU memory for 6 images at once")
+
+    estimators = [Large(), FakeEstimator()]
+    left = list(estimators)
+    node = bench.create(lambda *_: left.pop(0), autostart=False)
+    (diagnostics,) = bench.listen("/diagnostics")
+    assert bench.spinner.call(node.trigger_configure) == TransitionCallbackReturn.FAILURE
+    assert node.state == "unconfigured" and estimators[0].closed
+    wait_until(lambda: any("can't configure: too little GPU memory" in message.status[0].message for message in diagnostics.messages))
+    assert bench.spinner.call(node.trigger_configure) == TransitionCallbackReturn.SUCCESS
+
+
 def test_without_autostart_the_node_waits_to_be_told(bench: NodeBench) -> None:
     node = bench.create(lambda *_: FakeEstimator(), autostart=False)
     (diagnostics,) = bench.listen("/diagnostics")
@@ -461,6 +478,34 @@ def test_network_is_rebuilt_once_for_the_aspect_of_the_images(bench: NodeBench) 
     assert width % 14 == height % 14 == 0 and width / height == pytest.approx(160 / 45, rel=0.35)
     assert (depth.messages[0].width, depth.messages[0].height) == (info.messages[0].width, info.messages[0].height) == (width, height)
     assert built[0].closed and not built[1].closed
+
+
+def test_no_engine_is_built_while_images_come(bench: NodeBench) -> None:
+    """Without an engine for the images' aspect the one that is there goes on, and the complaint names the size to set."""
+    allowed: list[tuple[str, bool]] = []
+
+    def factory(settings: Any, size: Any) -> FakeEstimator:
+        allowed.append((settings.backend, settings.allow_engine_build))
+        if size is not None:
+            raise ValueError("there is no TensorRT engine")
+        return FakeEstimator(backend="tensorrt")
+
+    bench.create(factory)
+    camera = bench.camera()
+    (depth,) = bench.listen("/depth/image_raw")
+    camera.send_info(PinholeCamera(160, 45, 100, 100, 79.5, 22))
+    camera.send_image(np.zeros((45, 160, 3), np.uint8))
+    depth.wait()
+    assert allowed == [("auto", True), ("tensorrt", False)]
+    assert "can't be built for" in bench.complaints[0] and "there is no TensorRT engine" in bench.complaints[0]
+
+
+def test_a_fallback_is_a_warning_of_diagnostics() -> None:
+    estimator = FakeEstimator(backend="torch")
+    assert _model_status("model", estimator, "active", "").level is Level.OK
+    estimator.fallback = "there is no engine"
+    status = _model_status("model", estimator, "active", "")
+    assert status.level is Level.WARN and status.message == "torch runs in TensorRT's place, slower: there is no engine"
 
 
 def test_a_size_chosen_by_the_user_is_kept(bench: NodeBench) -> None:
