@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples
+# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples | make test-tensorrt
 # PYTHON=python3.12 chooses the interpreter, TORCH="torch==2.13.0" the build of torch that is installed first.
 
 PYTHON ?= python3
@@ -25,7 +25,7 @@ STAMP := $(VENV)/.setup-done
 # MCAP, sheets and videos need no display; EGL does the rendering, on a software rasteriser if there is no GPU.
 APT_PACKAGES := libegl1 libgl1 libgl1-mesa-dri
 
-.PHONY: setup demo test lint samples clean
+.PHONY: setup demo test test-tensorrt lint samples clean
 
 setup: $(STAMP)
 
@@ -56,6 +56,17 @@ test: $(STAMP)
 	  echo "== $$part"; $(BIN)/python -m pytest $$part || failed="$$failed $$part"; done; \
 	test -z "$$failed" || { echo "failed:$$failed"; exit 1; }
 
+# In an environment of its own, since it replaces torch: 6 GB. Without a GPU nothing is built; what would be is reported.
+TENSORRT_VENV ?= .venv-tensorrt
+TENSORRT_PAIRING ?= tensorrt-rtx
+
+test-tensorrt:
+	@test -x $(TENSORRT_VENV)/bin/python || $(PYTHON) -m venv $(TENSORRT_VENV)
+	$(TENSORRT_VENV)/bin/python -m pip install --quiet --upgrade "pip>=24" "setuptools>=64" wheel
+	$(TENSORRT_VENV)/bin/python -m pip install --quiet -c constraints.txt -e ".[$(TENSORRT_PAIRING),test]"
+	PYTHONPATH=. $(TENSORRT_VENV)/bin/python bench/tensorrt_dry_run.py --out $(TENSORRT_VENV)/dry_run.md
+	$(TENSORRT_VENV)/bin/python -m pytest test/runtime/test_tensorrt.py test/runtime/test_transfer.py
+
 # The recordings that ship: one street, one drive, three conditions.
 samples: $(STAMP)
 	for pair in day:day-clear night:night rain:day-rain; do $(BIN)/ssd-depth render --out resource/sample/$${pair%%:*}.mcap --condition $${pair##*:} \
@@ -67,4 +78,4 @@ lint: $(STAMP)
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(TENSORRT_VENV) build *.egg-info .mypy_cache .ruff_cache

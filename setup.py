@@ -82,7 +82,10 @@ setup(
         "render": ["moderngl>=5.10"],
         "train": ["accelerate>=1.0", "tensorboard>=2.16", "matplotlib>=3.8"],
         "gdt": ["diffusers>=0.32", "accelerate>=1.0"],
-        "tensorrt": ["torch-tensorrt>=2.6"],
+        # Two pairings, each a set: a release of Torch-TensorRT fits one torch and one TensorRT. docs/tensorrt.md says which to take.
+        "tensorrt": ["torch==2.14.1", "torch-tensorrt==2.14.0", "tensorrt-cu13>=11.1,<11.2"],
+        "tensorrt-rtx": ["torch==2.14.1", "torch-tensorrt-rtx==2.14.0", "tensorrt-rtx>=1.6.1.120,<1.7"],
+        "onnx": ["onnx>=1.17", "onnxscript>=0.5", "onnxruntime>=1.20"],
         "dev": [
             "pytest>=8.0",
             "pytest-timeout>=2.3",

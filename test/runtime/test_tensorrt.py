@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import logging
 import sys
@@ -124,16 +125,19 @@ def test_a_damaged_engine_is_built_again(tmp_path: Path, caplog: pytest.LogCaptu
     assert f"{ENGINE_FILE} has changed" in caplog.text and "building a TensorRT engine" in caplog.text
 
 
-def test_options_of_the_build(tmp_path: Path, fake_tensorrt: FakeTorchTensorRt) -> None:
+def test_options_of_the_build(tmp_path: Path, fake_tensorrt: FakeTorchTensorRt, monkeypatch: pytest.MonkeyPatch) -> None:
     """What can't be seen in the result here: whole graphs, no TensorFloat-32 where float32 is asked for, timing kept for the next."""
     load(tmp_path)
     load(tmp_path, "fp16")
     exact, half = fake_tensorrt.builds
     assert exact["disable_tf32"] and not half["disable_tf32"]
-    assert exact["min_block_size"] == 1 and "enabled_precisions" not in exact
+    assert exact["min_block_size"] == 1 and not {"enabled_precisions", "use_explicit_typing"} & exact.keys()
     (timing,) = (tmp_path / "tensorrt_timing").iterdir()
     assert timing.read_text() == "timing 2"
     assert not list(tmp_path.glob("engines/*/timing_cache.bin"))
+    monkeypatch.setattr(fake_tensorrt, "__version__", "2.8.0", raising=False)
+    load(tmp_path)
+    assert fake_tensorrt.builds[-1]["use_explicit_typing"] is True
 
 
 def test_a_wrong_engine_is_refused_and_not_kept(tmp_path: Path, fake_tensorrt: FakeTorchTensorRt) -> None:
@@ -180,8 +184,8 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         load(tmp_path)
     library = FakeTorchTensorRt()
     monkeypatch.setitem(sys.modules, "torch_tensorrt", library)
-    monkeypatch.setattr(library, "__version__", "2.9.0+cu128", raising=False)
-    with pytest.raises(BackendError, match=r"2\.9\.0\+cu128 is too old, 2.10 is needed"):
+    monkeypatch.setattr(library, "__version__", "2.7.1+cu128", raising=False)
+    with pytest.raises(BackendError, match=r"2\.7\.1\+cu128 is too old, 2.8 is needed"):
         load_library()
     monkeypatch.setattr(library, "__version__", "2.14.0", raising=False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
@@ -216,6 +220,27 @@ def test_operators_left_to_torch_are_listed() -> None:
     whole.add_module("_run_on_gpu_1", torch.fx.symbolic_trace(Part()))
     left = left_to_torch(whole)
     assert sorted(line[:3] for line in left) == ["1x ", "2x "] and any("cumsum" in line for line in left)
+
+
+@pytest.mark.skipif(
+    not torch.cuda.is_available() or importlib.util.find_spec("torch_tensorrt") is None, reason="needs an NVIDIA GPU and Torch-TensorRT"
+)
+@pytest.mark.timeout(900)
+def test_a_real_engine(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "model", tiny_transformer(camera_input=True))
+    checkpoint = open_checkpoint(tmp_path / "model")
+    backend = load(tmp_path, "auto", batch=2, checkpoint=checkpoint)
+    images = sample_pictures(SIZE)[3:5]
+    matrices = np.stack([camera.matrix for camera in sample_cameras(SIZE, 2)]).astype(np.float32)
+    with torch.inference_mode():
+        pixels = torch.from_numpy(images).permute(0, 3, 1, 2).float() / 255
+        reference = checkpoint.load_model()(pixels, torch.from_numpy(matrices))[:, 0].numpy()
+    depth = backend.infer(images, matrices)
+    assert np.abs(depth / reference - 1).mean() < 0.02
+    assert np.abs(backend.infer(images[:1], matrices[:1]) / reference[:1] - 1).mean() < 0.02
+    (left, _) = (json.loads((entry / "report.json").read_text())["left_to_torch"] for entry in entries(tmp_path))
+    assert left == []
+    np.testing.assert_array_equal(load(tmp_path, "auto", 2, allow_build=False, checkpoint=checkpoint).infer(images, matrices), depth)
 
 
 def test_signs_of_life(caplog: pytest.LogCaptureFixture) -> None:

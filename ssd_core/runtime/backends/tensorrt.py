@@ -40,8 +40,10 @@ ENGINE_FILE = "engine.pt2"
 REPORT_FILE = "report.json"
 DEVICE = torch.device("cuda")
 
-_OLDEST_LIBRARY = (2, 10)
-"""Torch-TensorRT from which engines keep the number formats of the graph, which decides what runs in float32."""
+_OLDEST_LIBRARY = (2, 8)
+"""The newest Torch-TensorRT for JetPack 6, which most robots with a Jetson have."""
+_ALWAYS_TYPED_SINCE = (2, 13)
+"""Before, engines had to be told to keep the number formats of the graph, which decides what runs in float32; now there is no other way."""
 _OLDEST_GPU = (7, 5)
 _TIMING_FILE = "timing_cache.bin"
 _NEWS_PERIOD = 20.0
@@ -145,6 +147,7 @@ class EngineBuilder:
             # TensorFloat-32 has float16's mantissa.
             disable_tf32=precision == "fp32",
             timing_cache_path=str(timing),
+            **({} if library_version(self._library) >= _ALWAYS_TYPED_SINCE else {"use_explicit_typing": True}),
         )
         left = left_to_torch(compiled)
         if left:
@@ -190,10 +193,15 @@ def load_library() -> Any:
             f"backend 'tensorrt': Torch-TensorRT can't be imported ({error}); `ssd-depth doctor` and docs/tensorrt.md say how to install it"
         )
         raise BackendError(text) from error
-    version = str(library.__version__)
-    if tuple(int(number) for number in re.findall(r"\d+", version)[:2]) < _OLDEST_LIBRARY:
-        raise BackendError(f"backend 'tensorrt': Torch-TensorRT {version} is too old, {'.'.join(map(str, _OLDEST_LIBRARY))} is needed")
+    if library_version(library) < _OLDEST_LIBRARY:
+        raise BackendError(f"backend 'tensorrt': Torch-TensorRT {library.__version__} is too old, {_dotted(_OLDEST_LIBRARY)} is needed")
     return library
+
+
+def library_version(library: Any) -> tuple[int, int]:
+    """(2, 14) of "2.14.0+cu130"."""
+    major, minor = re.findall(r"\d+", str(library.__version__))[:2]
+    return int(major), int(minor)
 
 
 def check_gpu() -> None:
