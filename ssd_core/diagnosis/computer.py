@@ -23,7 +23,7 @@ def check_computer(machine: Machine) -> list[Finding]:
 
 
 def check_libraries(machine: Machine) -> list[Finding]:
-    """PyTorch and OpenVINO with its devices, and transformers."""
+    """PyTorch and OpenVINO with its devices, transformers, and which of them the backend "auto" takes."""
     torch, openvino = machine.torch(), machine.openvino()
     findings = []
     if isinstance(torch, str):
@@ -40,7 +40,7 @@ def check_libraries(machine: Machine) -> list[Finding]:
     else:
         devices = "; ".join(f"{name}: {full} ({' '.join(can)})" for name, (full, can) in openvino.devices.items())
         findings.append(well("OpenVINO", f"{openvino.version}; {devices or 'no device'}"))
-    return findings
+    return [*findings, well("backend", f"auto is {machine.automatic_backend()} here")]
 
 
 def _processor(machine: Machine) -> Finding:

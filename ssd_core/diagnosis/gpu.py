@@ -14,6 +14,7 @@ _OLDEST_DRIVERS = {11: "450.80.02", 12: "525.60.13", 13: "580.65.06"}
 """CUDA's major version to the oldest driver that runs programs built for it (NVIDIA, "CUDA Compatibility", minor version compatibility)."""
 
 _BF16_SINCE = (8, 0)
+_FAST_FP16_SINCE = (7, 0)
 _TENSORRT_SINCE = (7, 5)
 _ENOUGH_MEMORY = 2 << 30
 _PAIRINGS = ("torch-tensorrt", "torch-tensorrt-rtx")
@@ -115,9 +116,11 @@ def _has_code_for(capability: tuple[int, int], architectures: Sequence[str]) -> 
 
 def _precision(torch: TorchFacts) -> Finding:
     if torch.capability >= _BF16_SINCE:
-        return well("GPU precision", "fp16 and bf16")
-    fact = f"no bf16 (compute capability {_dotted(torch.capability)}, {_dotted(_BF16_SINCE)} has it): fp16 is used"
-    return warning("GPU precision", fact, "nothing to do, unless the node says that values aren't finite: then set precision: fp32")
+        return well("GPU precision", "fp16 and bf16; auto is fp16")
+    has = f"compute capability {_dotted(torch.capability)}"
+    if torch.capability >= _FAST_FP16_SINCE:
+        return well("GPU precision", f"fp16, no bf16 ({has}); auto is fp16")
+    return warning("GPU precision", f"no fast fp16, no bf16 ({has}): auto is fp32", "for more speed a smaller input_size, or a newer GPU")
 
 
 def _memory(torch: TorchFacts) -> Finding:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from ssd_core.runtime.backends import choose_backend
 from ssd_core.storage.configuration import git_revision
 
 _PATIENCE = 30.0
@@ -136,6 +137,10 @@ class Machine:
     def revision(self) -> str:
         """Of this package's source, "unknown" outside a checkout."""
         return git_revision()
+
+    def automatic_backend(self) -> str:
+        """What the estimator's backend "auto" means here."""
+        return choose_backend()
 
     def torch(self) -> TorchFacts | str:
         """PyTorch's facts, or why it can't be imported."""

@@ -79,6 +79,9 @@ class FakeMachine(Machine):
     def revision(self) -> str:
         return "0123456789ab"
 
+    def automatic_backend(self) -> str:
+        return "openvino"
+
     def torch(self) -> TorchFacts | str:
         return self.torch_facts
 

@@ -58,7 +58,7 @@ def test_libraries() -> None:
     machine = FakeMachine()
     found = by_subject(check_libraries(machine))
     assert {finding.level for finding in found.values()} == {Level.OK}
-    assert found["OpenVINO"].fact == "2026.4; CPU: Xeon (FP32 BF16)"
+    assert found["OpenVINO"].fact == "2026.4; CPU: Xeon (FP32 BF16)" and found["backend"].fact == "auto is openvino here"
     machine.torch_facts = machine.openvino_facts = "no such library"
     del machine.versions["transformers"]
     found = by_subject(check_libraries(machine))

@@ -46,7 +46,7 @@ def test_a_gpu_with_all_it_needs() -> None:
     assert {finding.level for finding in found.values()} == {Level.OK}
     assert found["GPU"].fact == "NVIDIA RTX 4000, 20475 MiB, driver 580.95.05"
     assert "compute capability 8.9" in found["CUDA"].fact and "13.0" in found["CUDA"].fact
-    assert found["GPU precision"].fact == "fp16 and bf16"
+    assert found["GPU precision"].fact == "fp16 and bf16; auto is fp16"
     assert found["GPU memory"].fact == "19.0 of 20.0 GB free"
     assert found["TensorRT"].fact == "torch-tensorrt 2.14.0, tensorrt-cu13 10.14.1"
 
@@ -94,9 +94,11 @@ def test_a_gpu_without_bf16_and_with_little_memory() -> None:
     machine = FakeMachine()
     machine.add_gpu(torch=dataclasses.replace(CUDA_TORCH, capability=(7, 5), free_bytes=1 << 30))
     found = findings(machine)
-    assert found["GPU precision"].level is found["GPU memory"].level is Level.WARN
-    assert "fp16 is used" in found["GPU precision"].fact and "precision: fp32" in found["GPU precision"].fix
-    assert found["GPU memory"].fact == "1.0 of 20.0 GB free"
+    assert found["GPU precision"] == Finding("GPU precision", Level.OK, "fp16, no bf16 (compute capability 7.5); auto is fp16")
+    assert found["GPU memory"].level is Level.WARN and found["GPU memory"].fact == "1.0 of 20.0 GB free"
+    machine.add_gpu(torch=dataclasses.replace(CUDA_TORCH, capability=(6, 1)))
+    found = findings(machine)
+    assert found["GPU precision"].level is Level.WARN and "auto is fp32" in found["GPU precision"].fact
 
 
 @pytest.mark.parametrize(
