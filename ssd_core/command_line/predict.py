@@ -81,7 +81,7 @@ def predict(
             intrinsics=str(intrinsics.resolve()) if intrinsics else None,
             max_depth=max_depth,
         )
-        folder = PredictionFolder(out, file_format.value, description.kind, description.max_depth, max_depth)
+        folder = PredictionFolder(out, file_format.value, description.kind, description.farthest, max_depth)
         folder.check(configuration, overwrite)
         _warn(console, description.trained, description.kind, opened.warnings)
         if assumed.is_used:

@@ -46,7 +46,10 @@ class ModelDescription(StrictModel):
     min_depth: pydantic.PositiveFloat = 0.1
     """Metres; the nearest depth the network can or should give."""
     max_depth: pydantic.PositiveFloat = 80.0
-    """Metres; the farthest."""
+    """Metres; the farthest, before focal normalisation is undone."""
+    trusted_depth: pydantic.PositiveFloat | None = None
+    """Metres; what is farther is sky or a guess. None: `max_depth`. With focal normalisation the network must be able to say more than
+    that: a lens of half the canonical focal length halves what it says."""
     preprocessing: Preprocessing = Preprocessing()
     training_camera: TrainingCamera | None = None
     focal_normalisation: bool = False
@@ -67,6 +70,11 @@ class ModelDescription(StrictModel):
             raise ValueError("focal_normalisation needs training_camera")
         check_input_size(self.input_size)
         return self
+
+    @property
+    def farthest(self) -> float:
+        """Metres; where the range ends that the model was made for."""
+        return self.trusted_depth or self.max_depth
 
     @property
     def input_channels(self) -> int:

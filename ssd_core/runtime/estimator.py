@@ -58,7 +58,7 @@ class DepthEstimator:
         self.kind: DepthKind = checkpoint.description.kind
         self.min_depth = checkpoint.description.min_depth
         """Metres; with `max_depth` the range the model was made for."""
-        self.max_depth = checkpoint.description.max_depth
+        self.max_depth = checkpoint.description.farthest
         self.is_trained = checkpoint.description.trained
         self.needs_camera = checkpoint.description.needs_camera
         """Whether every image must come with its camera."""

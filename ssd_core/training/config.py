@@ -66,6 +66,10 @@ class ModelConfig(StrictModel):
     """The network also sees where each pixel lies from the principal point, for data of many cameras, crops and mountings."""
     min_depth: pydantic.PositiveFloat = 0.1
     max_depth: pydantic.PositiveFloat = 80.0
+    """Metres; the range to learn."""
+    canonical_max_depth: pydantic.PositiveFloat | None = None
+    """Where depth is learnt for a canonical camera: the farthest that the network can say, in that camera's metres. Wide lenses need more
+    than max_depth times canonical over their own focal length. None: max_depth."""
 
     @pydantic.field_validator("input_size", "other_input_sizes")
     @classmethod

@@ -146,7 +146,7 @@ class StudentTask:
         augmentation = Augmentation(data.flip, data.colours, data.noise)
         self.dataset = VideoDataset(videos, data.image_size, self._size, config.loop.seed, augmentation, stand_ins, data.p_original)
         held_out = [open_video(source, folder) for source, folder in zip(data.validation, validation, strict=True)]
-        self._judge = DepthJudge(held_out, videos, data.validation_frames, self._size, teacher.description.max_depth)
+        self._judge = DepthJudge(held_out, videos, data.validation_frames, self._size, teacher.description.farthest)
         self._teachers_figures: dict[str, float] | None = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:

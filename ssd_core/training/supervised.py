@@ -164,12 +164,13 @@ class SupervisedTask:
         """`loss` and its terms."""
         predicted = module(pixels(batch["image"]), batch["intrinsics"]).float()
         truth = batch["depth"]
-        valid = torch.isfinite(truth) & (truth > self.config.model.min_depth) & (truth < self.config.model.max_depth)
+        farthest = self.model.description.max_depth
+        valid = torch.isfinite(truth) & (truth > self.config.model.min_depth) & (truth < farthest)
         weights = self.config.loss
         terms = {
             "log": scale_invariant_log_loss(predicted, truth, valid, weights.variance_focus),
             "gradient": log_gradient_loss(predicted, truth, valid),
-            "sky": sky_loss(predicted, torch.isposinf(truth), self.config.model.max_depth),
+            "sky": sky_loss(predicted, torch.isposinf(truth), farthest),
         }
         return {"loss": terms["log"] + weights.gradient * terms["gradient"] + weights.sky * terms["sky"], **terms}
 

@@ -77,8 +77,8 @@ def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "it@1
         kind: str
         trained: bool
         input_size: tuple[int, int] = (448, 252)
-        max_depth: float = 80.0
         needs_camera: bool = camera
+        farthest: float = 80.0
 
     @dataclasses.dataclass
     class Checkpoint:

@@ -62,6 +62,7 @@ def test_what_it_says_of_itself() -> None:
     assert estimator.model_id == "stand-in@01234567"
     assert (estimator.backend, estimator.precision, estimator.input_size, estimator.max_batch) == ("mean", "fp32", SIZE, 2)
     assert (estimator.kind, estimator.min_depth, estimator.max_depth, estimator.is_trained) == ("metric", 0.1, 80, True)
+    assert make(PLAIN.model_copy(update={"max_depth": 200.0, "trusted_depth": 80.0}))[0].max_depth == 80
     relative = ModelDescription(parametrisation="relative_inverse", input_size=SIZE)
     assert make(relative)[0].kind == make(relative)[0]([picture(9)])[0].kind == "relative_inverse"
     assert not make(FOCAL)[0].is_trained

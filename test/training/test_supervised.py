@@ -169,3 +169,17 @@ def test_all_parameters_are_trained_once(recipe: Path, frames: Path) -> None:
     task = SupervisedTask(load_configuration(SupervisedConfig, recipe), [frames], [frames])
     grouped = [id(parameter) for group in task.parameter_groups() for parameter in group["params"]]
     assert sorted(grouped) == sorted(id(parameter) for parameter in task.module.parameters())
+
+
+def test_wide_lenses_reach_as_far_as_the_range(recipe: Path, tmp_path: Path) -> None:
+    trainer, _ = run_training(recipe, tmp_path / "out", ["model.canonical_max_depth=200"], Console(quiet=True))
+    task = trainer.task
+    assert isinstance(task, SupervisedTask)
+    far = {
+        "depth": torch.full((1, 1, 42, 56), 150.0),
+        "image": torch.zeros(1, 42, 56, 3, dtype=torch.uint8),
+        "intrinsics": torch.eye(3)[None],
+    }
+    assert task.losses(task.module, far, 0)["log"] > 0.5
+    estimator = DepthEstimator.load(tmp_path / "out" / "last", "torch", precision="fp32")
+    assert estimator.max_depth == 80
