@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from ssd_core.gdt.physical.light import Array
+from ssd_core.gdt.physical.light import Array, mix
 
 
 def extinction_of_visibility(metres: float) -> float:
@@ -27,7 +27,6 @@ def extinction_of_snowfall(millimetres_per_hour: float) -> float:
     return 4.0e-3 * math.pow(millimetres_per_hour, 0.7)
 
 
-def see_through(light: Array, distance: Array, extinction: float | Array, air_light: Array) -> Array:
+def see_through(light: Array, distance: Array, extinction: Array | float, air_light: Array) -> Array:
     """What is left of the light (H, W, 3) after its way, and the air's own light instead: L e^(-bd) + A (1 - e^(-bd)) (Koschmieder)."""
-    kept = np.exp(-distance * extinction)[..., None]
-    return np.asarray(light * kept + air_light * (1 - kept), dtype=np.float32)
+    return mix(light, air_light, np.asarray(1 - np.exp(-distance * np.asarray(extinction, dtype=np.float32)), dtype=np.float32))

@@ -12,7 +12,7 @@ from ssd_core.gdt.physical.air import extinction_of_rain, extinction_of_snowfall
 from ssd_core.gdt.physical.daylight import closed_sky
 from ssd_core.gdt.physical.falling import rain_streaks, snow_flakes
 from ssd_core.gdt.physical.lens_drops import lens_drops
-from ssd_core.gdt.physical.light import Array, blurred, encode, mix, resized, smooth_step
+from ssd_core.gdt.physical.light import Array, blurred, dim, encode, mix, resized, smooth_step
 from ssd_core.gdt.physical.noise_texture import noise_texture
 from ssd_core.gdt.physical.sensor import add_noise, exposure_for, roll_off, vignetting
 from ssd_core.gdt.physical.snow_cover import snow_cover, snowed
@@ -81,8 +81,8 @@ def _film(light: Array, strength: float, generator: np.random.Generator) -> Arra
 
 
 def _shot(light: Array, view: View, values: Mapping[str, float], seed: int) -> Image:
-    light = light * np.float32(exposure_for(light, values["brightness"], _LONGEST))
-    light *= vignetting(view.size, values["vignetting"])[..., None]
+    exposure = np.float32(exposure_for(light, values["brightness"], _LONGEST))
+    dim(light, vignetting(view.size, values["vignetting"]) * exposure)
     add_noise(light, values["full_well"], values["read_noise"], 0.5, 0.1, np.random.default_rng([seed, 5]))
     roll_off(light, values["shoulder"])
     return encode(light)

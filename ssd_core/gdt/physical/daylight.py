@@ -6,7 +6,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ssd_core.gdt.physical.light import Array, blurred, desaturated, luminance, mix, resized
+from ssd_core.gdt.physical.light import Array, blurred, desaturated, dim, luminance, mix, resized
 from ssd_core.gdt.physical.view import View
 
 _EDGE = 0.15
@@ -24,7 +24,9 @@ def reflectance(view: View, flatten: float) -> Array:
     land = 1 - resized(view.sky, small, cv2.INTER_AREA)
     middle = float((base * land).sum() / max(float(land.sum()), 1.0))
     gain = np.exp2(np.clip(middle - resized(base, view.size), -2.5, 2.5) * np.float32(flatten))
-    return np.asarray(np.clip(view.light * gain[..., None], 0, 0.9), dtype=np.float32)
+    surfaces = view.light.copy()
+    dim(surfaces, np.asarray(gain, dtype=np.float32))
+    return np.minimum(surfaces, np.float32(0.9), out=surfaces)
 
 
 def closed_sky(view: View, flatten: float, saturation: float, brightness: float, tint: float) -> Array:
@@ -33,10 +35,11 @@ def closed_sky(view: View, flatten: float, saturation: float, brightness: float,
     tint: how much bluer (positive) than white the light is. Clouds keep a trace of those of the day.
     """
     colour = np.array([1 - tint, 1.0, 1 + tint], dtype=np.float32)
-    street = desaturated(reflectance(view, flatten), 1 - saturation) * colour
+    street = desaturated(reflectance(view, flatten), 1 - saturation, colour)
     level = luminance(view.light)
     texture = level / np.maximum(blurred(level, view.size[0] / 30), 0.02)
-    clouds = (np.float32(brightness) * np.clip(0.8 + 0.2 * texture, 0.7, 1.15))[..., None] * colour
+    clouds = np.broadcast_to(colour * np.float32(brightness), street.shape).copy()
+    dim(clouds, np.asarray(np.clip(0.8 + 0.2 * texture, 0.7, 1.15), dtype=np.float32))
     return mix(street, clouds, view.sky)
 
 

@@ -9,11 +9,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ssd_core.gdt.physical.light import Array, blurred, luminance, resized
+from ssd_core.gdt.physical.light import Array, blurred, dim, luminance, resized
 from ssd_core.gdt.physical.view import View
 
 _WINDOW_COLOURS = ((1.0, 0.68, 0.36), (1.0, 0.82, 0.58), (0.95, 0.97, 1.0), (0.75, 0.90, 1.0))
 _WINDOW_SHARES = (0.4, 0.3, 0.2, 0.1)
+_TAIL_LIGHT = np.array([1.0, 0.06, 0.03], dtype=np.float32)
 
 
 class _Patch(NamedTuple):
@@ -27,17 +28,29 @@ class _Patch(NamedTuple):
     fill: float
 
 
-def lit_windows(view: View, share: float, brightness: float, generator: np.random.Generator) -> Array:
-    """Light (H, W, 3) of windows: dark upright rectangles of a window's size in walls, of which `share` is lit.
+class Small(NamedTuple):
+    """What is looked at of a view, at half its size: small lamps have a few pixels at the least."""
+
+    light: Array
+    level: Array
+    upright: npt.NDArray[np.bool_]
+    height: Array
+    sky: Array
+
+
+def shrink(view: View) -> Small:
+    """For the functions below."""
+    light = _half(view.light)
+    return Small(light, luminance(light), np.abs(_half(view.normals) @ view.up) < 0.5, _half(view.height), _half(view.sky))
+
+
+def lit_windows(view: View, small: Small, share: float, brightness: float, generator: np.random.Generator) -> Array:
+    """Light (H/2, W/2, 3) of windows: dark upright rectangles of a window's size in walls, of which `share` is lit.
 
     What is behind the pane is as uneven as what it mirrors by day.
     """
-    light = _half(view.light)
-    level = luminance(light)
-    around = blurred(level, level.shape[1] / 40)
-    upright = np.abs(_half(view.normals) @ view.up) < 0.5
-    high = _half(view.height)
-    is_pane = (level < 0.62 * around) & upright & (high > 0.9) & (high < 40) & (_half(view.sky) < 0.1)
+    around = blurred(small.level, small.level.shape[1] / 40)
+    is_pane = (small.level < 0.62 * around) & small.upright & (small.height > 0.9) & (small.height < 40) & (small.sky < 0.1)
     opened = cv2.morphologyEx(is_pane.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), dtype=np.uint8))
     labels, patches = _patches(opened > 0, view)
     colours = np.zeros((int(labels.max()) + 1, 3), dtype=np.float32)
@@ -50,33 +63,34 @@ def lit_windows(view: View, share: float, brightness: float, generator: np.rando
         if chosen and is_window and is_house and patch.depth < 120:
             colours[patch.label] = np.array(_WINDOW_COLOURS[hue]) * (brightness * strength)
     shining = colours[labels]
-    shining *= (0.35 + 0.65 * np.clip(level / np.maximum(blurred(level, 6.0), 1e-3), 0, 2))[..., None]
-    return _whole(shining, view)
+    dim(shining, np.asarray(0.35 + 0.65 * np.clip(small.level / np.maximum(blurred(small.level, 6.0), 1e-3), 0, 2), dtype=np.float32))
+    return shining
 
 
-def vehicle_lamps(view: View, brightness: float) -> Array:
-    """Light (H, W, 3) of small patches of pure red at the height of tail lights."""
-    light = _half(view.light)
-    red, other = light[..., 0], np.maximum(light[..., 1], light[..., 2])
+def vehicle_lamps(view: View, small: Small, brightness: float) -> Array:
+    """Light (H/2, W/2, 3) of small patches of pure red at the height of tail lights."""
+    red, other = small.light[..., 0], np.maximum(small.light[..., 1], small.light[..., 2])
     labels, patches = _patches((red > 0.05) & (red > 2.2 * other), view)
-    levels = np.zeros(int(labels.max()) + 1, dtype=np.float32)
+    levels = np.zeros((int(labels.max()) + 1, 3), dtype=np.float32)
     for patch in patches:
         if 0.06 < patch.width < 0.8 and 0.05 < patch.tall < 0.6 and 0.35 < patch.height < 1.7 and patch.depth < 90:
-            levels[patch.label] = brightness
-    return _whole(levels[labels][..., None] * np.array([1.0, 0.06, 0.03], dtype=np.float32), view)
+            levels[patch.label] = brightness * _TAIL_LIGHT
+    return levels[labels]
 
 
-def signals(view: View, brightness: float) -> Array:
-    """Light (H, W, 3) of traffic lights: small patches of bright pure red, amber or green, higher than vehicles."""
-    light = _half(view.light)
-    strongest, weakest = light.max(axis=-1), light.min(axis=-1)
-    pure = (strongest > 0.25) & (weakest < 0.35 * strongest) & (light[..., 2] < 0.9 * light[..., 1:2].max(axis=-1) + 0.02)
+def signals(view: View, small: Small, brightness: float) -> Array:
+    """Light (H/2, W/2, 3) of traffic lights: small patches of bright pure red, amber or green, higher than vehicles."""
+    red, green, blue = cv2.split(small.light)
+    strongest = np.maximum(np.maximum(red, green), blue)
+    pure = (strongest > 0.25) & (np.minimum(np.minimum(red, green), blue) < 0.35 * strongest) & (blue < 0.9 * green + 0.02)
     labels, patches = _patches(pure, view)
     levels = np.zeros(int(labels.max()) + 1, dtype=np.float32)
     for patch in patches:
         if max(patch.width, patch.tall) < 0.5 and 2.0 < patch.height < 9 and patch.fill > 0.5 and patch.depth < 120:
             levels[patch.label] = brightness
-    return _whole(levels[labels][..., None] * light / np.maximum(strongest, 1e-3)[..., None], view)
+    shining = small.light.copy()
+    dim(shining, np.asarray(levels[labels] / np.maximum(strongest, 1e-3), dtype=np.float32))
+    return shining
 
 
 def _patches(mask: npt.NDArray[np.bool_], view: View) -> tuple[npt.NDArray[np.int32], list[_Patch]]:
@@ -98,7 +112,3 @@ def _patches(mask: npt.NDArray[np.bool_], view: View) -> tuple[npt.NDArray[np.in
 
 def _half(values: Array) -> Array:
     return resized(values, (max(2, values.shape[1] // 2), max(2, values.shape[0] // 2)), cv2.INTER_AREA)
-
-
-def _whole(values: Array, view: View) -> Array:
-    return resized(values, view.size)

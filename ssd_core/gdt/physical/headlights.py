@@ -20,6 +20,7 @@ REFERENCE_DISTANCE = 12.0
 """Metres ahead of the lamps at which a surface that faces them, in the middle of the beam, receives light 1."""
 
 _SCATTERED = 0.3
+_REACH = 200.0
 
 
 def headlight(view: View, width: float, cut_off: float) -> Array:
@@ -56,7 +57,7 @@ def _beam(depth, ray_x, ray_y, normals, lamps, frame, narrowness, cut_off, out):
             z = depth[row, column]
             x, y, z = ray_x[row, column] * z - lamps[0], ray_y[row, column] * z - lamps[1], z - lamps[2]
             ahead = x * frame[2, 0] + y * frame[2, 1] + z * frame[2, 2]
-            if ahead < 0.3:
+            if ahead < 0.3 or ahead > _REACH:
                 out[row, column] = 0.0
                 continue
             across = (x * frame[0, 0] + y * frame[0, 1] + z * frame[0, 2]) / ahead * narrowness

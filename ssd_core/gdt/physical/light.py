@@ -3,7 +3,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -47,15 +50,24 @@ def luminance(light: Array) -> Array:
     return np.asarray(cv2.transform(light, LUMINANCE[None]), dtype=np.float32)
 
 
-def desaturated(light: Array, share: float) -> Array:
-    """Light with that share of its colour taken away."""
-    mixing = (1 - share) * np.eye(3, dtype=np.float32) + share * LUMINANCE
+def desaturated(light: Array, share: float, colour: Array) -> Array:
+    """Light with that share of its own colour taken away, then lit by `colour` (3,)."""
+    mixing = ((1 - share) * np.eye(3, dtype=np.float32) + share * LUMINANCE) * colour[:, None]
     return np.asarray(cv2.transform(light, mixing), dtype=np.float32)
 
 
-def mix(first: Array, second: Array | npt.NDArray[np.floating], share: Array) -> Array:
-    """`first` where the share (H, W) is 0, `second` where it is 1."""
-    return np.asarray(first + share[..., None] * (second - first), dtype=np.float32)
+def mix(first: Array, second: Array, share: Array) -> Array:
+    """`first` (H, W, 3) where the share (H, W) is 0, `second` where it is 1; that may be one colour (3,)."""
+    mixed = np.empty_like(first)
+    blend: Any = _mix
+    blend(first, np.broadcast_to(np.asarray(second, dtype=np.float32), first.shape), np.broadcast_to(share, first.shape[:2]), mixed)
+    return mixed
+
+
+def dim(light: Array, kept: Array, colour: Array | None = None) -> None:
+    """Multiply light in place by a share (H, W) and a colour (3,)."""
+    multiply: Any = _dim
+    multiply(light, kept, np.ones(3, dtype=np.float32) if colour is None else np.asarray(colour, dtype=np.float32))
 
 
 def resized(values: Array, size: tuple[int, int], interpolation: int = cv2.INTER_LINEAR) -> Array:
@@ -64,9 +76,11 @@ def resized(values: Array, size: tuple[int, int], interpolation: int = cv2.INTER
 
 
 def smooth_step(values: Array, low: float, high: float) -> Array:
-    """0 up to `low`, 1 from `high` on, smooth between."""
-    x = np.clip((values - np.float32(low)) * np.float32(1 / (high - low)), 0, 1)
-    return np.asarray(x * x * (3 - 2 * x), dtype=np.float32)
+    """Of (H, W): 0 up to `low`, 1 from `high` on, smooth between; with `high` below `low` the other way round."""
+    steps = np.empty_like(values)
+    step: Any = _smooth_step
+    step(values, np.float32(low), np.float32(1 / (high - low)), steps)
+    return steps
 
 
 def blurred(values: Array, sigma: float) -> Array:
@@ -78,3 +92,31 @@ def blurred(values: Array, sigma: float) -> Array:
     small = cv2.resize(values, (max(2, width // factor), max(2, height // factor)), interpolation=cv2.INTER_AREA)
     small = cv2.GaussianBlur(small, (0, 0), sigma / factor, borderType=cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(small, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)
+
+
+# Loops over pixels: numpy's own are slow over three colours, and write every step to memory.
+@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _mix(first, second, share, out):  # type: ignore[no-untyped-def] # pragma: no cover
+    for row in range(first.shape[0]):
+        for column in range(first.shape[1]):
+            part = share[row, column]
+            for colour in range(3):
+                here = first[row, column, colour]
+                out[row, column, colour] = here + part * (second[row, column, colour] - here)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _dim(light, kept, colours):  # type: ignore[no-untyped-def] # pragma: no cover
+    for row in range(light.shape[0]):
+        for column in range(light.shape[1]):
+            part = kept[row, column]
+            for colour in range(3):
+                light[row, column, colour] *= part * colours[colour]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+def _smooth_step(values, low, slope, out):  # type: ignore[no-untyped-def] # pragma: no cover
+    for row in range(values.shape[0]):
+        for column in range(values.shape[1]):
+            x = min(max((values[row, column] - low) * slope, np.float32(0.0)), np.float32(1.0))
+            out[row, column] = x * x * (np.float32(3.0) - np.float32(2.0) * x)

@@ -9,7 +9,7 @@ import numpy as np
 from ssd_core.gdt.physical.light import Array
 from ssd_core.gdt.physical.view import View
 
-_SAMPLES = 6
+_SAMPLES = 5
 _LONGEST = 0.06
 
 

@@ -117,13 +117,13 @@ class NightRanges(Ranges):
 class RainRanges(Ranges):
     """From a drizzle to a downpour by day."""
 
-    rain: Positive = (2.0, 60.0)
+    rain: Positive = (4.0, 80.0)
     """Millimetres an hour."""
-    visibility: Positive = (250.0, 3000.0)
+    visibility: Positive = (400.0, 4000.0)
     """Metres, through mist and spray."""
-    flatten: Share = (0.3, 0.6)
+    flatten: Share = (0.45, 0.75)
     saturation: Share = (0.5, 0.85)
-    sky: Range = (0.55, 1.05)
+    sky: Range = (0.7, 1.3)
     """Light of the closed sky, 1 is white."""
     tint: Range = (-0.02, 0.06)
     """How blue the light is."""

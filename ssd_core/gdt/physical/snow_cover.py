@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ssd_core.gdt.physical.light import Array, blurred, luminance, mix, smooth_step
+from ssd_core.gdt.physical.light import Array, blurred, dim, luminance, mix, smooth_step
 from ssd_core.gdt.physical.noise_texture import noise_texture, sample_noise
 from ssd_core.gdt.physical.view import View
 
@@ -32,5 +32,6 @@ def snowed(light: Array, cover: Array, view: View, brightness: float) -> Array:
     """Light (H, W, 3) with snow of that brightness on it, which keeps a little of what it hides: steps and edges show through."""
     level = luminance(light)
     relief = np.clip(level / np.maximum(blurred(level, view.size[0] / 60), 0.01), 0.6, 1.3)
-    snow = (np.float32(brightness) * (0.7 + 0.3 * relief))[..., None] * _WHITE
+    snow = np.broadcast_to(_WHITE * np.float32(brightness), light.shape).copy()
+    dim(snow, np.asarray(0.7 + 0.3 * relief, dtype=np.float32))
     return mix(light, snow, cover)

@@ -67,18 +67,22 @@ def light_of_street_lamps(view: View, lamps: StreetLamps) -> Array:
     return light
 
 
-def draw_street_lamps(view: View, lamps: StreetLamps, brightness: float) -> Array:
-    """Light (H, W, 3) of the heads themselves, as wide as they are at their distance, where nothing nearer hides them."""
+def draw_street_lamps(shining: Array, view: View, lamps: StreetLamps, brightness: float) -> None:
+    """Add the light of the heads themselves to (H, W, 3), as wide as they are at their distance, where nothing nearer hides them."""
     width, height = view.size
-    shown = np.zeros((height, width), dtype=np.uint8)
     in_front = lamps.positions[lamps.positions[:, 2] > 4.0]
     for (u, v), z in zip(view.project(in_front).tolist(), in_front[:, 2].tolist(), strict=True):
         column, row = round(u), round(v)
-        if 0 <= column < width and 0 <= row < height and view.depth[row, column] > z:
-            radius = max(0.6, _HEAD_RADIUS * view.focal / z)
-            level = 255 * min(1.0, (radius / 0.8) ** 2)
-            cv2.ellipse(shown, ((u, v), (2.6 * radius, 1.5 * radius), 0.0), level, -1, cv2.LINE_AA)
-    return np.asarray(shown[..., None] * (lamps.colour * np.float32(brightness / 255)), dtype=np.float32)
+        if not (0 <= column < width and 0 <= row < height and view.depth[row, column] > z):
+            continue
+        radius = max(0.6, _HEAD_RADIUS * view.focal / z)
+        level = brightness * min(1.0, (radius / 0.8) ** 2)
+        reach = int(1.5 * radius) + 2
+        left, top = max(0, column - reach), max(0, row - reach)
+        window = shining[top : row + reach + 1, left : column + reach + 1]
+        head = np.zeros(window.shape[:2], dtype=np.uint8)
+        cv2.ellipse(head, ((u - left, v - top), (2.6 * radius, 1.5 * radius), 0.0), 255, -1, cv2.LINE_AA)
+        window += (head.astype(np.float32) * np.float32(level / 255))[..., None] * lamps.colour
 
 
 @numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]

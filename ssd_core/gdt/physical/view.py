@@ -89,7 +89,9 @@ def make_view(request: TranslationRequest) -> View:
     if request.depth_kind != "metric":
         raise ValueError(f"{request.frame_id}: relative depth says nothing of metres; give a model of metric depth")
     if request.depth.shape != (height, width):
-        raise ValueError(f"{request.frame_id}: depth of {request.depth.shape[::-1]} for a picture of {width}x{height}")
+        raise ValueError(
+            f"{request.frame_id}: depth of {request.depth.shape[1]}x{request.depth.shape[0]} for a picture of {width}x{height}"
+        )
     camera = request.camera or PinholeCamera.from_field_of_view(width, height, ASSUMED_FIELD_OF_VIEW)
     ray_x, ray_y = _rays(camera.scaled(width, height))
     light = decode(request.image)
@@ -207,4 +209,8 @@ def _normals(depth: Array, ray_x: Array, ray_y: Array) -> Array:
     x, y = cv2.resize(np.broadcast_to(ray_x, depth.shape), half), cv2.resize(np.broadcast_to(ray_y, depth.shape), half)
     normals[..., 2] = inverse - x * normals[..., 0] - y * normals[..., 1]
     normals /= -np.maximum(np.linalg.norm(normals, axis=-1, keepdims=True), 1e-9)
+    # At the rim the blur and the slope lack what lies outside.
+    margin = min(4, half[0] // 4, half[1] // 4)
+    inside = normals[margin : half[1] - margin, margin : half[0] - margin]
+    normals = cv2.copyMakeBorder(inside, margin, margin, margin, margin, cv2.BORDER_REPLICATE)
     return np.asarray(cv2.resize(normals, (width, height), interpolation=cv2.INTER_LINEAR), dtype=np.float32)

@@ -9,7 +9,7 @@ import cv2
 import numba
 import numpy as np
 
-from ssd_core.gdt.physical.light import Array, smooth_step
+from ssd_core.gdt.physical.light import Array, dim, mix, smooth_step
 from ssd_core.gdt.physical.noise_texture import noise_texture, sample_noise
 from ssd_core.gdt.physical.view import View
 
@@ -31,7 +31,9 @@ def darkened(light: Array, wet: Array, porosity: float) -> Array:
 
     wet: (H, W) from `wetness_map`; porosity: share of light lost where it is quite wet, about 0.5 for asphalt.
     """
-    return np.asarray(light * (1 - np.float32(porosity) * np.minimum(1.3 * wet, 1))[..., None], dtype=np.float32)
+    soaked = light.copy()
+    dim(soaked, np.asarray(1 - np.float32(porosity) * np.minimum(1.3 * wet, 1), dtype=np.float32))
+    return soaked
 
 
 def mirrored(light: Array, view: View, background: Array) -> Array:
@@ -68,7 +70,7 @@ def reflect(light: Array, mirror: Array, wet: Array, view: View, smoothness: flo
     towards = -(view.ray_x * view.up[0] + view.ray_y * view.up[1] + view.up[2])
     cosine = np.clip(towards / np.sqrt(1 + view.ray_x**2 + view.ray_y**2), 0, 1)
     mirroring = (_FRESNEL_OF_WATER + (1 - _FRESNEL_OF_WATER) * (1 - cosine) ** 5) * wet * np.float32(smoothness)
-    return np.asarray(light + mirroring[..., None] * (mirror - light), dtype=np.float32)
+    return mix(light, mirror, np.asarray(mirroring, dtype=np.float32))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")  # type: ignore[untyped-decorator]
