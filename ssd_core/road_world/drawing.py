@@ -122,23 +122,24 @@ class Moment:
         return [piece for _, piece in found]
 
     def draw(
-        self, graphics: Graphics, programs: dict[Family, moderngl.Program], clip_from_relative: Array, origin: Array, pieces: list[Piece]
+        self,
+        graphics: Graphics,
+        program_of: Callable[[Family, Material | None], moderngl.Program],
+        clip_from_relative: Array,
+        origin: Array,
+        families: tuple[Family, ...],
+        pieces: list[Piece],
     ) -> None:
-        """Draw pieces with a program for each family; clip_from_relative takes what is relative to `origin` (world)."""
-        graphics.noise.use(0)
-        origins = np.asarray(self._origins - origin, dtype=np.float32)
-        for family, program in programs.items():
-            placing = graphics.placing(program)
-            placing.clip_from_relative.write(np.asarray(clip_from_relative.T, dtype=np.float32).tobytes())
+        """Draw the shapes of pieces; clip_from_relative takes what is relative to `origin` (world).
+
+        program_of(family, None) draws all materials of a family; what is cut out has a program for each material.
+        """
+        work: _Work = {}
+        for family in families:
             for piece in pieces:
-                ranges = piece.ranges.get(family)
-                if ranges:
-                    placing.world_from_part.write(self._rotations[piece.part].data)
-                    placing.part_origin.write(origins[piece.part].data)
-                    if "part_number" in program:
-                        part: dict[str, float] = {"part_number": piece.part + 1, "part_instance": self.parts[piece.part].instance}
-                        set_uniforms(program, part)
-                    graphics.draw_mesh(piece.mesh, family, program, ranges)
+                _share_out(work, graphics, family, piece, family is Family.CUTOUT)
+        graphics.mask_noise.use(0)
+        self._work_off(graphics, program_of, clip_from_relative, origin, work)
 
     def paint(
         self,
@@ -150,35 +151,50 @@ class Moment:
         pieces: list[Piece],
     ) -> None:
         """As draw, with a program for each material where that pays; program_of(family, None) paints all of its materials."""
+        work: _Work = {}
+        for piece in pieces:
+            for family in families:
+                _share_out(work, graphics, family, piece, piece.is_large)
         graphics.noise.use(0)
+        self._work_off(graphics, program_of, clip_from_relative, origin, work)
+
+    def _work_off(
+        self,
+        graphics: Graphics,
+        program_of: Callable[[Family, Material | None], moderngl.Program],
+        clip_from_relative: Array,
+        origin: Array,
+        work: _Work,
+    ) -> None:
         origins = np.asarray(self._origins - origin, dtype=np.float32)
         matrix = np.asarray(clip_from_relative.T, dtype=np.float32).tobytes()
-        for (family, material), work in _by_material(graphics, families, pieces).items():
+        for (family, material), items in work.items():
             program = program_of(family, material)
             placing = graphics.placing(program)
             placing.clip_from_relative.write(matrix)
-            for piece, ranges in work:
+            is_labelled = "part_number" in program
+            for piece, ranges in items:
                 placing.world_from_part.write(self._rotations[piece.part].data)
                 placing.part_origin.write(origins[piece.part].data)
+                if is_labelled:
+                    set_uniforms(program, {"part_number": piece.part + 1, "part_instance": self.parts[piece.part].instance})
                 if material is None:
                     graphics.draw_mesh(piece.mesh, family, program, ranges)
                 else:
                     graphics.draw_material(piece.mesh, family, program, ranges)
 
 
-def _by_material(
-    graphics: Graphics, families: tuple[Family, ...], pieces: list[Piece]
-) -> dict[tuple[Family, Material | None], list[tuple[Piece, list[tuple[int, int]]]]]:
-    """What each program paints, nearest first; None stands for all materials of a family."""
-    work: dict[tuple[Family, Material | None], list[tuple[Piece, list[tuple[int, int]]]]] = {}
-    for piece in pieces:
-        for family in families:
-            ranges = piece.ranges.get(family)
-            if not ranges:
-                continue
-            if not piece.is_large:
-                work.setdefault((family, None), []).append((piece, ranges))
-                continue
-            for material, found in graphics.material_ranges(piece.mesh, family, piece.chosen):
-                work.setdefault((family, material), []).append((piece, found))
-    return work
+# What each program draws, nearest first; None stands for all materials of a family.
+_Work = dict[tuple[Family, Material | None], list[tuple[Piece, list[tuple[int, int]]]]]
+
+
+def _share_out(work: _Work, graphics: Graphics, family: Family, piece: Piece, by_material: bool) -> None:
+    """Add what a piece has of a family to the work."""
+    ranges = piece.ranges.get(family)
+    if not ranges:
+        return
+    if not by_material:
+        work.setdefault((family, None), []).append((piece, ranges))
+        return
+    for material, found in graphics.material_ranges(piece.mesh, family, piece.chosen):
+        work.setdefault((family, material), []).append((piece, found))

@@ -61,7 +61,7 @@ class Graphics:
         self.context.depth_func = "<="
         self._programs: dict[tuple[str, ...], moderngl.Program] = {}
         self._meshes: weakref.WeakKeyDictionary[Mesh, _LoadedMesh] = weakref.WeakKeyDictionary()
-        self.noise = self._load_noise()
+        self.noise, self.mask_noise = self._load_noise()
         self._corners = self.context.buffer(np.array([-1, -1, 3, -1, -1, 3], dtype=np.float32).tobytes())
         self._quad_indices = _QuadIndices(self.context)
         self._screens: dict[int, moderngl.VertexArray] = {}
@@ -81,17 +81,21 @@ class Graphics:
         parts = ("cutout_mask.glsl", "sky.glsl", "lighting.glsl", "letters.glsl", f"{family.value}.glsl")
         return self._program("geometry.vert", parts, features, material)
 
-    def depth_program(self, family: Family) -> moderngl.Program:
+    def depth_program(self, family: Family, material: Material | None = None) -> moderngl.Program:
         """The program that writes exact inverse depth."""
-        return self._program("geometry.vert", ("cutout_mask.glsl", "depth.frag"), self._with_cutout(family, ()))
+        return self._shape_program("depth.frag", family, material)
 
-    def truth_program(self, family: Family) -> moderngl.Program:
+    def truth_program(self, family: Family, material: Material | None = None) -> moderngl.Program:
         """The program that writes class, instance and part."""
-        return self._program("geometry.vert", ("cutout_mask.glsl", "truth.frag"), self._with_cutout(family, ()))
+        return self._shape_program("truth.frag", family, material)
 
-    def shadow_program(self, family: Family) -> moderngl.Program:
+    def shadow_program(self, family: Family, material: Material | None = None) -> moderngl.Program:
         """The program that writes only the depth buffer."""
-        return self._program("geometry.vert", ("cutout_mask.glsl", "shadow.frag"), self._with_cutout(family, ()))
+        return self._shape_program("shadow.frag", family, material)
+
+    def _shape_program(self, fragment: str, family: Family, material: Material | None) -> moderngl.Program:
+        features = ("CUTOUT",) if family is Family.CUTOUT else ()
+        return self._program("geometry.vert", ("cutout_mask.glsl", fragment), features, material)
 
     def sky_program(self, features: tuple[str, ...]) -> moderngl.Program:
         """The program that paints the sky."""
@@ -147,15 +151,15 @@ class Graphics:
             self._programs[key] = self.context.program(vertex_shader=header + _source(vertex), fragment_shader=fragment)
         return self._programs[key]
 
-    def _with_cutout(self, family: Family, features: tuple[str, ...]) -> tuple[str, ...]:
-        return (*features, "CUTOUT") if family is Family.CUTOUT else features
-
-    def _load_noise(self) -> moderngl.Texture:
-        texture = self.context.texture((_NOISE_SIZE, _NOISE_SIZE), 4, make_noise(_NOISE_SIZE).tobytes())
+    def _load_noise(self) -> tuple[moderngl.Texture, moderngl.Texture]:
+        """The noise of surfaces, and the same for what is cut out of them, whose finest level is all that is asked for."""
+        size, values = (_NOISE_SIZE, _NOISE_SIZE), make_noise(_NOISE_SIZE).tobytes()
+        texture = self.context.texture(size, 4, values)
         texture.build_mipmaps()
         # Between mipmaps would be smoother by a fifth of a grey level, and take a third of a frame.
         texture.filter = (moderngl.LINEAR_MIPMAP_NEAREST, moderngl.LINEAR)
-        return texture
+        # Without other levels to choose from, software rasterisers fetch faster.
+        return texture, self.context.texture(size, 4, values)
 
 
 class _QuadIndices:
@@ -188,9 +192,14 @@ class _Materials:
         self._materials = [Material(int(value)) for value in known]
         key, chunks = (material * len(starts) + chunk)[order], np.arange(len(starts))
         self._starts = np.searchsorted(key, known[:, None] * len(starts) + chunks)
+        self._all = self._between(np.array([0, len(starts) - 1]))
 
     def ranges(self, chosen: npt.NDArray[np.bool_] | None) -> list[tuple[Material, _Ranges]]:
-        change = [0, -1] if chosen is None else np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0))
+        if chosen is None:
+            return self._all
+        return self._between(np.flatnonzero(np.diff(chosen.astype(np.int8), prepend=0, append=0)))
+
+    def _between(self, change: npt.NDArray[np.int64]) -> list[tuple[Material, _Ranges]]:
         bounds = self._starts[:, change].reshape(len(self._materials), -1, 2).tolist()
         found = []
         for material, runs in zip(self._materials, bounds, strict=True):

@@ -6,6 +6,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import weakref
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import cv2
@@ -194,7 +195,7 @@ class _Frame:
         target = self.targets.depth
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw({family: self.graphics.depth_program(family) for family in Family}, self.view.clip_from_relative, self.seen)
+        self._draw(self.graphics.depth_program, self.view.clip_from_relative, tuple(Family), self.seen)
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)
 
@@ -203,7 +204,7 @@ class _Frame:
         target = self.targets.depth
         target.use()
         target.clear(0.0, 0.0, 0.0, 0.0, depth=1.0)
-        self._draw({family: self.graphics.truth_program(family) for family in Family}, self.view.clip_from_relative, self.seen)
+        self._draw(self.graphics.truth_program, self.view.clip_from_relative, tuple(Family), self.seen)
         width, height = self.targets.size
         return np.frombuffer(target.read(components=4, dtype="f4"), dtype=np.float32).reshape(height, width, 4)[..., :3]
 
@@ -232,8 +233,14 @@ class _Frame:
         self._paint(targets.painted, features, uniforms, self.view.clip_from_relative, directions, families, self.seen)
         return targets.radiance
 
-    def _draw(self, programs: dict[Family, moderngl.Program], clip_from_relative: Array, pieces: list[Piece]) -> None:
-        self.moment.draw(self.graphics, programs, clip_from_relative, self.view.position, pieces)
+    def _draw(
+        self,
+        program_of: Callable[[Family, Material | None], moderngl.Program],
+        clip_from_relative: Array,
+        families: tuple[Family, ...],
+        pieces: list[Piece],
+    ) -> None:
+        self.moment.draw(self.graphics, program_of, clip_from_relative, self.view.position, families, pieces)
 
     def _lay_depth(
         self, target: moderngl.Framebuffer, clip_from_relative: Array, families: tuple[Family, ...], pieces: list[Piece]
@@ -241,7 +248,7 @@ class _Frame:
         """Depth before colour: then every pixel is painted once, however many surfaces lie behind each other."""
         target.use()
         target.clear(0.0, 0.0, 0.0, 1.0, depth=1.0)
-        self._draw({family: self.graphics.shadow_program(family) for family in families}, clip_from_relative, pieces)
+        self._draw(self.graphics.shadow_program, clip_from_relative, families, pieces)
 
     def _paint(
         self,

@@ -85,10 +85,9 @@ class ShadowCache:
 
     def _draw(self, moment: Moment, chosen: Chosen, onto: _Map, clip_from_relative: Array, centre: Array) -> None:
         onto.target.use()
-        programs = {family: self._graphics.shadow_program(family) for family in _CASTERS}
         # A shadow is blurred over more than what sets coarse and fine apart.
         pieces = moment.pieces(chosen, moment.has_coarse, np.zeros(len(chosen)), np.zeros(len(chosen), dtype=bool))
-        moment.draw(self._graphics, programs, clip_from_relative, centre, pieces)
+        moment.draw(self._graphics, self._graphics.shadow_program, clip_from_relative, centre, _CASTERS, pieces)
 
 
 def _axes(sun: Array) -> Array:

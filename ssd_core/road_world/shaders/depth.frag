@@ -7,7 +7,7 @@ out vec4 inverse_depth;
 
 void main() {
 #ifdef CUTOUT
-    if (is_open(int(material_and_seed.x + 0.5), material_and_seed.y, uv)) discard;
+    if (is_open(MATERIAL, material_and_seed.y, uv)) discard;
 #endif
     float inverse = gl_FragCoord.w;
     inverse_depth = vec4(inverse, dFdx(inverse), dFdy(inverse), dot(colour, vec3(0.3, 0.5, 0.2)));

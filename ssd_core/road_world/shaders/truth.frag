@@ -8,7 +8,7 @@ out vec4 seen;
 
 void main() {
 #ifdef CUTOUT
-    if (is_open(int(material_and_seed.x + 0.5), material_and_seed.y, uv)) discard;
+    if (is_open(MATERIAL, material_and_seed.y, uv)) discard;
 #endif
     seen = vec4(labels.x, part_instance > 0.0 ? part_instance : labels.y, part_number, 1.0);
 }
