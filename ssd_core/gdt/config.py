@@ -21,7 +21,7 @@ class DepthConfig(StrictModel):
     source: Literal["auto", "truth", "model"] = "auto"
     """truth: dense depth of a rendered frame dataset; model: a network; auto: truth where a frame has it, else the network."""
     model: str = "bundled"
-    """bundled, a checkpoint folder or a Hub id."""
+    """bundled, a checkpoint folder or a Hub id; transformers:Intel/dpt-hybrid-midas for other depth-estimation models of transformers."""
     input_size: tuple[pydantic.PositiveInt, pydantic.PositiveInt] | None = None
     """(width, height) of the network's input; none: the model's own area in the pictures' aspect."""
     tiles: TilingConfig | None = None

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,12 @@ from ssd_core.model.config import DepthKind, suggest_input_size
 from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.weights import BUNDLED, bundled_folder
 
+if TYPE_CHECKING:
+    from ssd_core.gdt.hub_depth import HubDepth
+
 TRUTH = "truth"
+TRANSFORMERS = "transformers:"
+"""Before the name of a model that transformers alone can run."""
 # A network's farthest depth is "so far or farther", the sky too.
 _BEYOND = 0.97
 
@@ -65,8 +70,15 @@ def needs_network(source: FrameSource, frames: Sequence[Frame], config: DepthCon
     return any(not source.has_dense_depth(frame) for frame in frames)
 
 
-def load_network(model: str, frames: Sequence[Frame], input_size: tuple[int, int] | None = None) -> DepthEstimator:
-    """A depth network at the input size given, or at the one that fits the first camera's aspect. Raises ModelLoadError."""
+def load_network(model: str, frames: Sequence[Frame], input_size: tuple[int, int] | None = None) -> DepthEstimator | HubDepth:
+    """A depth network at the input size given, or at the one that fits the first camera's aspect. Raises ModelLoadError.
+
+    "transformers:Intel/dpt-hybrid-midas" is a model that the DepthEstimator doesn't know; its input size is its own.
+    """
+    if model.startswith(TRANSFORMERS):
+        from ssd_core.gdt.hub_depth import HubDepth
+
+        return HubDepth.load(model.removeprefix(TRANSFORMERS))
     size = input_size
     camera = next((frame.camera for frame in frames if frame.camera is not None), None)
     if size is None and camera is not None:

@@ -28,32 +28,39 @@ _KINDS: dict[str, DepthKind] = {
 }
 """What `predicted_depth` of transformers' models is; one that says of itself "metric" is."""
 
+_NEVER_USED = "fusion_stage.layers.0.residual_layer1."
+"""The first stage of DPT's fusion has nothing to add; public checkpoints of MiDaS lack it (transformers issue 28292)."""
+
 
 class HubDepth:
     """A DepthSource: one picture at a time, in float32, at the resolution that the model's own processor asks for."""
 
-    def __init__(self, folder: ModelFolder, kind: DepthKind, network: Any, processor: Any, device: torch.device) -> None:
+    def __init__(self, folder: ModelFolder, kind: DepthKind, network: Any, processor: Any) -> None:
         self.model_id = f"{folder.name}@{folder.revision.removeprefix('local-')[:8]}"
         self.kind = kind
-        self._network, self._processor, self._device = network.to(device), processor, device
+        self.max_depth: float | None = getattr(network.config, "max_depth", None)
+        """Metres, if the model says how far it sees."""
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._network, self._processor = network.to(self._device), processor
 
     @classmethod
-    def load(cls, source: ModelSource, device: torch.device) -> HubDepth:
-        """Raises ModelLoadError: not there, not fitting, or of a kind whose output isn't known here."""
-        folder = find_model(source, [_NETWORK], ["preprocessor_config.json"])
+    def load(cls, name: str) -> HubDepth:
+        """A Hub id or a folder. Raises ModelLoadError: not there, not fitting, or of a kind whose output isn't known here."""
+        folder = find_model(ModelSource(name=name), [_NETWORK], ["preprocessor_config.json"])
         try:
             with quiet():
                 config = transformers.AutoConfig.from_pretrained(folder.path, local_files_only=True)
-                processor: Any = transformers.AutoImageProcessor.from_pretrained(folder.path, local_files_only=True)
+                processors: Any = transformers.AutoImageProcessor
+                processor: Any = processors.from_pretrained(folder.path, local_files_only=True)
         except Exception as error:  # transformers raises nearly any class for a bad folder
             raise ModelLoadError(f"{folder.path}: no usable configuration or processor: {error}") from error
         if config.model_type not in _KINDS:
             raise ModelLoadError(f"{folder.path}: model_type {config.model_type!r} isn't known; known: {', '.join(_KINDS)}")
         is_metric = getattr(config, "depth_estimation_type", None) == "metric"
-        network = folder.load(transformers.AutoModelForDepthEstimation, _NETWORK, torch.float32)
+        network = folder.load(transformers.AutoModelForDepthEstimation, _NETWORK, torch.float32, spare=(_NEVER_USED,))
         # Padding would have to be cut off again, each model's in its own way.
         processor.do_pad = False
-        return cls(folder, "metric" if is_metric else _KINDS[config.model_type], network, processor, device)
+        return cls(folder, "metric" if is_metric else _KINDS[config.model_type], network, processor)
 
     def __call__(
         self,

@@ -156,8 +156,10 @@ def _fitted(detail: Array, coarse: Array, smoothing: float, spread: float) -> Ar
     broad = _smooth(difference, smoothing)
     for _ in range(_ROUNDS):
         residual = np.abs(difference - broad)
-        trust = 1 / (1 + (residual / max(_OUTLIER * spread, 2 * float(np.median(residual)))) ** 2)
-        broad = _smooth(trust * difference, smoothing) / np.maximum(_smooth(trust, smoothing), 1e-6)
+        tolerance = max(_OUTLIER * spread, 2 * float(np.median(residual)))
+        trust: Array = np.asarray(1 / (1 + (residual / tolerance) ** 2), dtype=np.float32)
+        weighted: Array = np.asarray(trust * difference, dtype=np.float32)
+        broad = np.asarray(_smooth(weighted, smoothing) / np.maximum(_smooth(trust, smoothing), 1e-6), dtype=np.float32)
     return np.asarray(fitted + broad, dtype=np.float32)
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Sequence
 from importlib import metadata
 from itertools import groupby
@@ -36,6 +37,7 @@ class DiffusionTranslator:
         self._config, self._painter, self._captioner = config, painter, captioner
         self._prompts, self._image_prompts = prompts, image_prompts
         self.batch_size = config.batch_size
+        self._last_caption: tuple[tuple[str, int], str] | None = None
 
     @classmethod
     def load(cls, config: DiffusionConfig) -> DiffusionTranslator:
@@ -61,7 +63,11 @@ class DiffusionTranslator:
 
     def caption(self, request: TranslationRequest) -> tuple[str, Prompt]:
         """What the captioner says of the source, and the prompt that it becomes."""
-        caption = self._captioner.caption(request.frame_id, request.image)
+        # A frame's conditions follow each other.
+        picture = request.frame_id, zlib.crc32(request.image.tobytes())
+        if self._last_caption is None or self._last_caption[0] != picture:
+            self._last_caption = picture, self._captioner.caption(request.frame_id, request.image)
+        caption = self._last_caption[1]
         return caption, self._prompts.fill(request.condition, caption)
 
     def image_prompt(self, request: TranslationRequest) -> ImagePrompt | None:

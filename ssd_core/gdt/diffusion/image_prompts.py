@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ssd_core.data.errors import DataError
-from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, FrameSource
+from ssd_core.data.frame import UNKNOWN_CONDITION, Frame
 from ssd_core.data.source import open_source
 from ssd_core.gdt.translator import TargetCondition
 from ssd_core.images.codec import Image
@@ -37,22 +37,21 @@ class ImagePrompts:
     """Real frames for each condition. Raises DataError where a source has none of its condition, SourceError where it isn't there."""
 
     def __init__(self, places: Mapping[TargetCondition, Path]) -> None:
-        self._sources: dict[TargetCondition, tuple[FrameSource, str, Sequence[Frame]]] = {}
-        for condition, path in places.items():
-            source = open_source(path, with_poses=False)
-            self._sources[condition] = source, path.name, _frames_of(source.frames(), condition, path)
+        self._sources = {path: open_source(path, with_poses=False) for path in dict.fromkeys(places.values())}
+        self._frames = {condition: _frames_of(self._sources[path].frames(), condition, path) for condition, path in places.items()}
+        self._places = dict(places)
 
     def draw(self, condition: TargetCondition, seed: int) -> ImagePrompt:
         """The frame that a seed draws. Raises DataError for a condition without frames, ImageDecodeError for a damaged one."""
-        if condition not in self._sources:
+        if condition not in self._places:
             raise DataError(f"no image prompts for {condition!r}: give a folder or data set with such frames as adapter.images.{condition}")
-        source, name, frames = self._sources[condition]
+        path, frames = self._places[condition], self._frames[condition]
         frame = frames[int(np.random.default_rng([seed, 71]).integers(len(frames)))]
-        return ImagePrompt(f"{name}/{frame.frame_id}", source.image(frame, (_SMALLEST, _SMALLEST)))
+        return ImagePrompt(f"{path.name}/{frame.frame_id}", self._sources[path].image(frame, (_SMALLEST, _SMALLEST)))
 
     def close(self) -> None:
         """Release files."""
-        for source, _, _ in self._sources.values():
+        for source in self._sources.values():
             source.close()
 
 

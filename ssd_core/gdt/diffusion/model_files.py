@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,8 +56,11 @@ class ModelFolder:
         """For the manifest."""
         return {"name": self.name, "revision": self.revision}
 
-    def load(self, network: type[Any], files: NetworkFiles, dtype: torch.dtype, unused: Sequence[str] = ()) -> Any:
-        """A network of diffusers or transformers, evaluation mode. unused: names of tensors that may be there for nothing end so.
+    def load(
+        self, network: type[Any], files: NetworkFiles, dtype: torch.dtype, unused: Sequence[str] = (), spare: Sequence[str] = ()
+    ) -> Any:
+        """A network of diffusers or transformers, evaluation mode. unused: names of tensors that may be there for nothing end so;
+        spare: names of tensors that the network has but never uses, and that may be missing, hold this.
 
         Both libraries leave a tensor that the file lacks at random values with no more than a warning; here every missing, extra or
         misshapen one is a ModelLoadError.
@@ -72,7 +76,8 @@ class ModelFolder:
         except Exception as error:  # both raise nearly any class for a bad folder
             raise ModelLoadError(f"{folder}: {network.__name__} can't be built from it: {error}") from error
         extra = [name for name in report["unexpected_keys"] if not str(name).endswith(tuple(unused))]
-        wrong = {"missing": report["missing_keys"], "unknown": extra, "of a wrong shape": report["mismatched_keys"]}
+        missing = [name for name in report["missing_keys"] if not any(part in name for part in spare)]
+        wrong = {"missing": missing, "unknown": extra, "of a wrong shape": report["mismatched_keys"]}
         problems = [f"{len(names)} {what} ({', '.join(map(str, sorted(names)[:4]))})" for what, names in wrong.items() if names]
         if problems:
             raise ModelLoadError(f"{folder}: tensors don't fit config.json: {'; '.join(problems)}; copy or download both again")
@@ -159,14 +164,23 @@ def _digest(files: Sequence[Path]) -> str:
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Without the progress bars and loading reports of transformers and diffusers: what is wrong, our errors say."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(quiet_transformers())
+        # What hasn't been imported can't be loud, and needn't be installed for a depth network.
+        if "diffusers" in sys.modules:
+            stack.enter_context(_quiet_diffusers())
+        yield
+
+
+@contextlib.contextmanager
+def _quiet_diffusers() -> Iterator[None]:
     from diffusers.utils import logging
 
     verbosity, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     try:
-        with quiet_transformers():
-            yield
+        yield
     finally:
         logging.set_verbosity(verbosity)
         if had_bars:

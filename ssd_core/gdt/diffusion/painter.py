@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -17,6 +18,8 @@ from ssd_core.gdt.diffusion.model_files import ModelFolder, NetworkFiles, find_m
 from ssd_core.gdt.diffusion.prompts import Prompt
 from ssd_core.images.codec import Image
 from ssd_core.model.checkpoint import ModelLoadError
+
+_logger = logging.getLogger(__name__)
 
 _UNET = NetworkFiles("unet", "diffusion_pytorch_model")
 _VAE = NetworkFiles("vae", "diffusion_pytorch_model")
@@ -69,6 +72,7 @@ class Painter:
 
     def __init__(self, pipeline: Any, config: DiffusionConfig, models: dict[str, dict[str, str]]) -> None:
         self._pipeline, self._config = pipeline, config
+        self._has_warned = False
         self.models = models
         """Name and revision of each model, for the manifest."""
 
@@ -100,6 +104,7 @@ class Painter:
         Each has its own source of noise, so its picture doesn't depend on the others (beyond rounding).
         """
         config = self._config
+        self._warn_of_long_prompts(paintings)
         inputs: dict[str, Any] = {
             "prompt": [painting.prompt.positive for painting in paintings],
             "negative_prompt": [painting.prompt.negative for painting in paintings],
@@ -126,6 +131,19 @@ class Painter:
         if not np.isfinite(painted).all():
             raise FloatingPointError("Stable Diffusion gave values that aren't finite; load it with precision bf16 or fp32")
         return [np.round(picture * 255).astype(np.uint8) for picture in painted]
+
+    def _warn_of_long_prompts(self, paintings: Sequence[Painting]) -> None:
+        """Once: what is beyond the text encoder's reach is dropped without an error."""
+        tokenizer = self._pipeline.tokenizer
+        for painting in () if self._has_warned else paintings:
+            with quiet():
+                length = len(tokenizer(painting.prompt.positive).input_ids)
+            if length > tokenizer.model_max_length:
+                _logger.warning(
+                    "a prompt of %d tokens, of which the first %d count: %s", length, tokenizer.model_max_length, painting.prompt.positive
+                )
+                self._has_warned = True
+                break
 
 
 def choose_device(device: str) -> torch.device:
@@ -174,7 +192,7 @@ def _components(folder: ModelFolder, scheduler: Scheduler, dtype: torch.dtype) -
 
 
 def _assembled(components: dict[str, Any], config: DiffusionConfig) -> Any:
-    kind = _FromNoise if config.start == "noise" else _FromSource
+    kind: Any = _FromNoise if config.start == "noise" else _FromSource
     with quiet():
         pipeline = kind(**components, requires_safety_checker=False)
     pipeline.set_progress_bar_config(disable=True)

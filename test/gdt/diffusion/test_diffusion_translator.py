@@ -20,6 +20,7 @@ import transformers
 from tiny_models import save_all
 
 from ssd_core.gdt.diffusion import DiffusionConfig, build_translator
+from ssd_core.gdt.diffusion.captioner import CaptionFile
 from ssd_core.gdt.translator import TranslatedImage, TranslationRequest, Translator
 from ssd_core.images.codec import write_image
 from ssd_core.model.checkpoint import ModelLoadError
@@ -36,6 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
             write_image(folder / night / f"{number}.png", generator.integers(0, 90, (40, 60, 3), dtype=np.uint8))
     for number in range(4):
         append_json_line(folder / "captions.jsonl", {"frame_id": f"front/{number}", "caption": f"{number} cars on a road"})
+    append_json_line(folder / "captions.jsonl", {"frame_id": "front/9", "caption": "many cars and " * 6 + "a tree"})
     return folder
 
 
@@ -189,6 +191,24 @@ def test_nights_are_adjusted_and_only_nights(models: Path) -> None:
     assert night.provenance["brightness"]["mean"] == pytest.approx(0.2, abs=0.01)
     assert fog.provenance["brightness"] is None
     assert fog.provenance["prompt"].startswith("In a foggy day, ")
+
+
+def test_a_frame_is_described_once_for_all_its_conditions(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    described: list[str] = []
+    caption = CaptionFile.caption
+    monkeypatch.setattr(CaptionFile, "caption", lambda self, frame_id, image: described.append(frame_id) or caption(self, frame_id, image))
+    bare = build_translator(configuration(models, adapter=None, steps=1))
+    bare.translate([request(), request(condition="rain")])
+    bare.translate([request(condition="snow"), request(1)])
+    assert described == ["front/0", "front/1"]
+
+
+def test_a_prompt_that_is_too_long_is_told_once(models: Path, caplog: pytest.LogCaptureFixture) -> None:
+    bare = build_translator(configuration(models, adapter=None, steps=1))
+    for number in (0, 9, 9):
+        bare.translate([request(number)])
+    (warning,) = [record for record in caplog.records if record.name.startswith("ssd_core")]
+    assert "of which the first 77 count: At night, many cars" in warning.getMessage()
 
 
 def test_depth_that_is_unknown_names_the_frame(translator: Translator) -> None:
