@@ -108,7 +108,7 @@ class DiffusionConfig(StrictModel):
     device: str = "auto"
     """auto (a GPU if there is one), cpu, cuda, cuda:1, ..."""
     precision: Precision = "auto"
-    """auto is bf16 on GPUs that multiply it, fp16 on older ones, fp32 on a CPU."""
+    """auto is fp16 on a GPU, in which these models are published, and fp32 on a CPU; bf16 can't overflow, but steps more coarsely."""
     attention_slicing: bool = False
     """Attention in slices: less memory, slower. PyTorch's own attention rarely needs it."""
     vae_slicing: bool = False

@@ -162,9 +162,7 @@ def choose_device(device: str) -> torch.device:
 def choose_dtype(precision: Precision, device: torch.device) -> torch.dtype:
     """What "auto" means here; fp16 on a CPU is refused with ValueError, since it lacks the arithmetic."""
     if precision == "auto":
-        if device.type == "cpu":
-            return torch.float32
-        return torch.bfloat16 if torch.cuda.get_device_capability(device)[0] >= 8 else torch.float16
+        return torch.float32 if device.type == "cpu" else torch.float16
     if precision == "fp16" and device.type == "cpu":
         raise ValueError("precision fp16 needs a GPU; choose auto, fp32 or bf16")
     return _TYPES[precision]
