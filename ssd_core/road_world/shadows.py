@@ -19,7 +19,8 @@ from ssd_core.road_world.meshes import Array, Part
 # Half the side of the square that a map covers, and half of what it covers along the sun's rays, metres.
 _REACH, _DEPTH = 70.0, 180.0
 # The square's middle lies this far ahead of the vehicle, on a grid of _STEP metres: a stretch of driving shares one map.
-_AHEAD, _STEP = 34.0, 2 * _REACH / SHADOW_SIZE * 192
+# Along the rays there is room to spare.
+_AHEAD, _STEP, _DEPTH_STEP = 34.0, 2 * _REACH / SHADOW_SIZE * 192, 30.0
 _KEPT = 3
 _CASTERS = (Family.FACADE, Family.SOLID, Family.CUTOUT)
 
@@ -56,7 +57,7 @@ class ShadowCache:
         axes = _axes(sun)
         seen_from_sun = axes @ (place + forward * _AHEAD)
         seen_from_sun[:2] = np.round(seen_from_sun[:2] / _STEP) * _STEP
-        seen_from_sun[2] = np.round(seen_from_sun[2] / 10.0) * 10.0
+        seen_from_sun[2] = np.round(seen_from_sun[2] / _DEPTH_STEP) * _DEPTH_STEP
         centre = axes.T @ seen_from_sun
         clip_from_relative = np.eye(4)
         clip_from_relative[:3, :3] = axes / np.array([[_REACH], [_REACH], [_DEPTH]])
@@ -86,7 +87,9 @@ class ShadowCache:
     def _draw(self, moment: Moment, chosen: Chosen, onto: _Map, clip_from_relative: Array, centre: Array) -> None:
         onto.target.use()
         # A shadow is blurred over more than what sets coarse and fine apart.
-        pieces = moment.pieces(chosen, moment.has_coarse, np.zeros(len(chosen)), np.zeros(len(chosen), dtype=bool))
+        # What is nearest the sun comes first: what lies behind is then rejected before its holes are looked up.
+        from_sun = (moment.centres - centre) @ clip_from_relative[2, :3]
+        pieces = moment.pieces(chosen, moment.has_coarse, from_sun, np.zeros(len(chosen), dtype=bool))
         moment.draw(self._graphics, self._graphics.shadow_program, clip_from_relative, centre, _CASTERS, pieces)
 
 
