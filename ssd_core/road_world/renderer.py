@@ -21,7 +21,7 @@ from ssd_core.road_world.darkroom import Darkroom, Shot
 from ssd_core.road_world.drawing import Moment, Piece, View
 from ssd_core.road_world.graphics import MAX_FOOTPRINTS, MAX_LIGHTS, Graphics, set_uniforms, uniform_bytes
 from ssd_core.road_world.materials import Family, Material
-from ssd_core.road_world.meshes import Array
+from ssd_core.road_world.meshes import LIGHT_FLOATS, Array
 from ssd_core.road_world.scene import Scene
 from ssd_core.road_world.shadows import ShadowCache
 from ssd_core.road_world.truth import UNSEEN, RenderedFlow, RenderedTruth, flow_to, moved_points, part_motions
@@ -35,6 +35,8 @@ _VEHICLE_REACH = 15.0
 _MIRROR_REACH = 60.0
 # Lights fade out at the end of this reach around a point ahead of the camera, metres.
 _LIGHT_REACH = 60.0
+# Shade ends within this distance of a footprint, metres; the ground it falls on lies no farther above or below the land, by distance.
+_FOOTPRINT_MARGIN, _STEEPEST_BANK = 1.0, 0.2
 # How far cameras differ from scene to scene where none is given.
 _VARIETY = 0.5
 
@@ -365,7 +367,7 @@ class _Frame:
         return self.view.position + self.world_from_camera[:3, 2] * 22.0
 
     def _lights(self) -> dict[str, Any]:
-        lights = np.concatenate([part.lights for part in self.parts])
+        lights = np.concatenate([np.zeros((0, LIGHT_FLOATS)), *(part.lights for part in self.parts if len(part.mesh.lights))])
         lights = lights[self._nearest(lights[:, :3], MAX_LIGHTS)]
         distance = np.linalg.norm(lights[:, :3] - self._ahead(), axis=1)
         lights, distance = lights[distance < _LIGHT_REACH], distance[distance < _LIGHT_REACH]
@@ -378,13 +380,21 @@ class _Frame:
         return {"light_count": count, "light_position": position, "light_direction": padded[:, 3:6], "light_colour": padded[:, 6:9]}
 
     def _footprints(self) -> dict[str, Any]:
-        prints = np.concatenate([np.zeros((0, 6)), *(part.footprints for part in self.parts)])
+        prints = np.concatenate([np.zeros((0, 6)), *(part.footprints for part in self.parts if len(part.mesh.footprints))])
         prints = prints[self._nearest(prints[:, :2], MAX_FOOTPRINTS)]
+        prints = prints[self._shows_ground(prints)]
         count = len(prints)
         padded = np.zeros((MAX_FOOTPRINTS, 6))
         padded[:count] = prints
         padded[:, :2] -= self.view.position[:2]
         return {"footprint_count": count, "footprint_pose": padded[:, :4], "footprint_size": padded[:, 4:6]}
+
+    def _shows_ground(self, prints: Array) -> npt.NDArray[np.bool_]:
+        """(N,) whether the ground that footprints shade may be in the picture: each costs every pixel of ground."""
+        height = self.scene.road.hills(prints[:, 0], prints[:, 1])
+        away = np.linalg.norm(prints[:, :2] - self.view.position[:2], axis=1)
+        reach = np.hypot(prints[:, 4], prints[:, 5]) + _FOOTPRINT_MARGIN + _STEEPEST_BANK * away
+        return self.view.sees(np.column_stack([prints[:, :2], height]), reach)
 
 
 class _Lens:
