@@ -18,6 +18,7 @@ _SAME_PLACE = 2
 _MARGIN = 0.12
 _LEAST_CORRELATION = 0.2
 _DARK = 12.0
+_FLAT = 1e-3
 
 
 class EdgeScores(NamedTuple):
@@ -62,6 +63,8 @@ def _match(tile: Array, other: Array, top: int, left: int) -> bool | None:
     reach = _FARTHEST_SHIFT
     padded = cv2.copyMakeBorder(other, reach, reach, reach, reach, cv2.BORDER_CONSTANT, value=0.0)
     window = padded[top : top + tile.shape[0] + 2 * reach, left : left + tile.shape[1] + 2 * reach]
+    if min(float(tile.std()), float(window.std())) < _FLAT:
+        return None
     correlation = cv2.matchTemplate(np.ascontiguousarray(window), np.ascontiguousarray(tile), cv2.TM_CCOEFF_NORMED)
     near = slice(reach - _SAME_PLACE, reach + _SAME_PLACE + 1)
     own, best = float(correlation[near, near].max()), float(correlation.max())

@@ -51,10 +51,10 @@ class GateConfig(StrictModel):
     true nights. None: what gave the translator its depth; where that was the truth of a rendered data set, no depth is compared."""
     use_depth: bool = True
     """False judges by outlines, brightness and change alone: for machines without a trained network."""
-    night: GateThresholds = GateThresholds(brightness=(0.02, 0.45))
+    night: GateThresholds = GateThresholds(min_edge_agreement=0.18, max_displaced=0.36, brightness=(0.02, 0.45))
     rain: GateThresholds = GateThresholds()
     snow: GateThresholds = GateThresholds()
-    fog: GateThresholds = GateThresholds()
+    fog: GateThresholds = GateThresholds(max_displaced=0.36)
 
     def thresholds(self, condition: TargetCondition) -> GateThresholds:
         """Of one condition."""
