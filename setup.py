@@ -56,6 +56,7 @@ setup(
         (f"share/{PACKAGE}/launch", files("launch/*.launch.py")),
         (f"share/{PACKAGE}/config", files("config/*")),
         (f"share/{PACKAGE}/recipes", files("training/recipes/*.yaml")),
+        (f"share/{PACKAGE}/synthesis", files("training/synthesis/*.yaml")),
         (f"share/{PACKAGE}/sample", files("resource/sample/*")),
         (f"lib/{PACKAGE}", files("resource/executables/*")),
     ],

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from typer.testing import CliRunner
+
+from ssd_core.command_line.main import app
+from ssd_core.command_line.synthesize import _Process, _shard
+from ssd_core.data.translations import Shard, read_records, read_translations
+from ssd_core.gdt.config import SynthesisConfig
+from ssd_core.storage.configuration import load_configuration
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "test" / "gdt"))
+
+from small_streets import write_streets  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("streets")
+    write_streets(folder, 4)
+    return folder
+
+
+def call(*arguments: object) -> str:
+    result = CliRunner().invoke(app, ["synthesize", *map(str, arguments)])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_from_a_day_to_a_manifest_and_a_report(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "set")
+    folder = tmp_path / "set"
+    options = ("--data", folder, "--translator", "physical", "--condition", "night", "--condition", "rain")
+    output = call(*options)
+    assert "night:" in output and "accepted" in output
+    assert "no depth network" in output
+    root = folder / "translated" / "physical"
+    assert len(read_records(root)) == 8
+    assert {item.condition for item in read_translations(folder, "physical")} == {"night", "day-rain"}
+    written = yaml.safe_load((root / "configuration.yaml").read_text())
+    assert written["translator"] == "physical"
+    assert written["settings"]["physical"]["night"]["speed"] == list(SynthesisConfig().physical.night.speed)
+    before = {path: path.stat().st_mtime_ns for path in root.rglob("*.jpg") if "_" not in path.name}
+    call(*options)
+    assert before == {path: path.stat().st_mtime_ns for path in root.rglob("*.jpg") if "_" not in path.name}
+    with pytest.raises(ValueError, match=r"settings\.seed"):
+        call(*options, "seed=5")
+    call(*options, "--overwrite", "--limit", 2, "seed=5")
+    assert [record["frame_id"] for record in read_records(root)] == ["front/000", "front/000", "front/002", "front/002"]
+
+
+def test_a_preview_writes_a_sheet_and_nothing_else(data: Path, tmp_path: Path) -> None:
+    call("--data", data, "--out", tmp_path, "--translator", "physical", "--condition", "fog", "--preview", 2)
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["preview.jpg"]
+
+
+def test_shards_of_machines_and_of_processes(data: Path, tmp_path: Path) -> None:
+    assert _shard("0/1", _Process()) == Shard(0, 1)
+    assert [_shard(f"{number}/2", _Process(rank, 3)).number for number in range(2) for rank in range(3)] == list(range(6))
+    assert _shard("1/2", _Process(2, 3)).of == 6
+    with pytest.raises(ValueError, match="0/4"):
+        _shard("half", _Process())
+    for number in range(2):
+        call(
+            "--data", data, "--out", tmp_path, "--translator", "physical", "--condition", "snow", "--shard", f"{number}/2", "--name", "mine"
+        )
+    assert len(read_records(tmp_path / "translated" / "mine")) == 4
+    with pytest.raises(ValueError, match="shards"):
+        call("--data", data, "--translator", "physical", "--condition", "snow", "--shard", "0/2", "--overwrite")
+
+
+def test_the_files_that_ship_say_the_defaults() -> None:
+    """What docs and files list can't drift from the code."""
+    folder = ROOT / "training" / "synthesis"
+    assert load_configuration(SynthesisConfig, folder / "physical.yaml") == SynthesisConfig()
+    listed = yaml.safe_load((folder / "physical.yaml").read_text())
+    whole = SynthesisConfig().model_dump(mode="json")
+    assert listed["physical"] == whole["physical"]
+    assert {name: listed["gate"][name] for name in ("night", "rain", "snow", "fog")} == {
+        name: whole["gate"][name] for name in ("night", "rain", "snow", "fog")
+    }
+
+
+def test_a_file_cant_hold_translations(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="--out"):
+        call("--data", tmp_path / "drive.mcap", "--translator", "physical", "--condition", "night")
