@@ -69,7 +69,7 @@ class BrightnessConfig(StrictModel):
     low: float = pydantic.Field(default=0.08, gt=0, lt=1)
     high: float = pydantic.Field(default=0.30, gt=0, lt=1)
     """Real night frames of nuScenes are about 0.15, of RobotCar 0.34."""
-    strongest: float = pydantic.Field(default=4.0, ge=1)
+    strongest: float = pydantic.Field(default=2.5, ge=1)
     """Greatest exponent, and the inverse of the least: a picture that would need more stays outside the range."""
 
     @pydantic.model_validator(mode="after")
