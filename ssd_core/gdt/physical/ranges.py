@@ -119,11 +119,11 @@ class RainRanges(Ranges):
 
     rain: Positive = (4.0, 80.0)
     """Millimetres an hour."""
-    visibility: Positive = (400.0, 4000.0)
+    visibility: Positive = (600.0, 6000.0)
     """Metres, through mist and spray."""
     flatten: Share = (0.45, 0.75)
     saturation: Share = (0.5, 0.85)
-    sky: Range = (0.7, 1.3)
+    sky: Range = (0.9, 1.8)
     """Light of the closed sky, 1 is white."""
     tint: Range = (-0.02, 0.06)
     """How blue the light is."""
@@ -144,7 +144,7 @@ class RainRanges(Ranges):
     drop_focus: Range = (0.2, 0.6)
     film: Range = (-0.6, 1.0)
     """Water that runs over the glass and blurs; below 0 none."""
-    brightness: Positive = (0.10, 0.26)
+    brightness: Positive = (0.13, 0.32)
     full_well: Positive = (500.0, 6000.0)
     read_noise: Range = (2.0, 6.0)
     vignetting: Share = (0.0, 0.35)

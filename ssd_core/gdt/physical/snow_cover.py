@@ -18,7 +18,9 @@ _WHITE = np.array([0.84, 0.87, 0.91], dtype=np.float32)
 def snow_cover(view: View, cover: float, ploughed: float, generator: np.random.Generator) -> Array:
     """Share of each pixel's surface (H, W) under snow; cover 0 to 1, ploughed: share of it that traffic has taken off the wheel tracks."""
     pattern = sample_noise(noise_texture(generator), *view.on_ground(), _PATCH_METRES)
-    facing_up = np.maximum(smooth_step((view.normals @ view.up).astype(np.float32), 0.35, 0.8), view.ground)
+    # Depth of networks is rough: off the ground, only what is broad and flat is trusted to face up.
+    rising = smooth_step(blurred((view.normals @ view.up).astype(np.float32), view.size[0] / 250), 0.5, 0.9)
+    facing_up = np.maximum(0.9 * rising, view.ground)
     lying = smooth_step(pattern, 1.05 - 1.1 * cover, 1.25 - 1.1 * cover)
     across, _ = view.on_ground()
     shift = generator.uniform(-0.4, 0.4)
