@@ -142,7 +142,8 @@ class StudentTask:
         self.module: nn.Module = self.networks
         self._size = self.networks.depth.description.input_size
         videos = [open_video(source, folder) for source, folder in zip(data.train, train, strict=True)]
-        stand_ins = [_stand_ins(config, video, folder) for video, folder in zip(videos, train, strict=True)]
+        translations = [getattr(source, "translations", None) or folder for source, folder in zip(data.train, train, strict=True)]
+        stand_ins = [_stand_ins(config, video, folder) for video, folder in zip(videos, translations, strict=True)]
         augmentation = Augmentation(data.flip, data.colours, data.noise)
         self.dataset = VideoDataset(videos, data.image_size, self._size, config.loop.seed, augmentation, stand_ins, data.p_original)
         held_out = [open_video(source, folder) for source, folder in zip(data.validation, validation, strict=True)]

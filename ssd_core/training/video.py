@@ -42,6 +42,8 @@ class RecordedVideo(StrictModel):
     """Metres that neighbours are at least apart; 0 with min_gap_s 0 takes the very next frames."""
     min_gap_s: pydantic.NonNegativeFloat = 0.0
     max_gap_s: pydantic.PositiveFloat = 1.0
+    translations: Path | None = None
+    """Folder in which translated/ lies (`ssd-depth synthesize --out`), where that isn't `path`."""
 
 
 class Video(NamedTuple):

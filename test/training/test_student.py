@@ -133,6 +133,11 @@ def test_a_translators_pictures_come_through_its_manifest(teacher: Path, tmp_pat
     first, second = (task.dataset[Draw(0, place)] for place in range(2))
     assert (first["input_condition"], second["input_condition"]) == ("night", "day-clear")
     assert first["input"].shape == (70, 112, 3) and abs(first["input"].astype(int) - 7).max() <= 2
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (video / "translated").rename(elsewhere / "translated")
+    moved = {"train": [{"path": str(video), "translations": str(elsewhere)}], "translator": "physical", "p_original": 0.0}
+    assert make_task(video, teacher, data=moved).dataset[Draw(0, 0)]["input_condition"] == "night"
 
 
 def test_other_starts_and_encoders_are_named_when_they_do_not_fit(video: Path, teacher: Path) -> None:
