@@ -93,7 +93,7 @@ class Draw(NamedTuple):
     epoch: int
     place: int
     batch: int = 0
-    """Number of its batch in the epoch: what a whole batch has in common, such as a size, is drawn from it."""
+    """Number of its batch in the run: what a whole batch has in common, such as a size, follows from it."""
 
 
 class EpochOrder:
@@ -126,7 +126,8 @@ class EpochOrder:
             np.random.default_rng([self._seed, self._epoch]).shuffle(order)
         filled = np.resize(order, len(self) * self._world_size)
         mine = filled[self._rank :: self._world_size]
-        return iter([Draw(self._epoch, int(index), number // self._batch_size) for number, index in enumerate(mine)])
+        earlier = self._epoch * (len(self) // self._batch_size)  # An epoch's last draws fill no batch and are left out.
+        return iter([Draw(self._epoch, int(index), earlier + number // self._batch_size) for number, index in enumerate(mine)])
 
 
 @dataclasses.dataclass(frozen=True)

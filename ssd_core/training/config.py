@@ -62,6 +62,10 @@ class ModelConfig(StrictModel):
     other_input_sizes: tuple[tuple[int, int], ...] = ()
     """Each batch is of `input_size` or of one of these: other aspects of about the same area, since at run time the input has the
     camera's aspect."""
+    early_input_sizes: tuple[tuple[int, int], ...] = ()
+    """Batches of the first `early_share` of the steps are of these sizes instead: most of what is to be learnt shows in small pictures,
+    which cost a fraction of the time."""
+    early_share: float = pydantic.Field(default=0.8, ge=0, le=1)
     camera_input: bool = False
     """The network also sees where each pixel lies from the principal point, for data of many cameras, crops and mountings."""
     min_depth: pydantic.PositiveFloat = 0.1
@@ -71,7 +75,7 @@ class ModelConfig(StrictModel):
     """Where depth is learnt for a canonical camera: the farthest that the network can say, in that camera's metres. Wide lenses need more
     than max_depth times canonical over their own focal length. None: max_depth."""
 
-    @pydantic.field_validator("input_size", "other_input_sizes")
+    @pydantic.field_validator("input_size", "other_input_sizes", "early_input_sizes")
     @classmethod
     def _fits_the_patches(cls, value: Any) -> Any:
         for size in (value,) if value and isinstance(value[0], int) else value:

@@ -72,7 +72,7 @@ class _Item(NamedTuple):
 class SupervisedDataset(Dataset[dict[str, Any]]):
     """Pictures with depth for a canonical camera; item `Draw(epoch, place, batch)` depends on these, and on the seed, alone.
 
-    "image" uint8 (H, W, 3) at input_size or, drawn by batch, one of other_input_sizes; "depth" float32 (1, H, W) metres as the
+    "image" uint8 (H, W, 3) at input_size or, as the batch says, one of other_input_sizes or early_input_sizes; "depth" float32 (1, H, W) metres as the
     canonical camera would need it, 0 where unknown, +Inf for sky; "focal_scale": what the network's depth must be multiplied by for
     this picture; "intrinsics" float32 (3, 3) of it.
     """
@@ -95,7 +95,7 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
         if self._augment:
             # The place stands for the frame: the order of frames in a dataset never changes.
             generator = np.random.default_rng([self._config.loop.seed, epoch, place])
-            size = self._size_of_batch(epoch, batch)
+            size = self._size_of_batch(batch)
             sample = apply(self._transforms(sample, size, generator), sample)
         sample = Resize(*size)(sample)
         assert sample.camera is not None and sample.dense_depth is not None
@@ -118,9 +118,12 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
             depth = sparse.to_image(image.shape[1], image.shape[0])
         return Sample(image, frame.camera, dense_depth=depth, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=frame.condition)
 
-    def _size_of_batch(self, epoch: int, batch: int) -> tuple[int, int]:
-        sizes = (self._config.model.input_size, *self._config.model.other_input_sizes)
-        return sizes[np.random.default_rng([self._config.loop.seed, epoch, batch, 14]).integers(len(sizes))]
+    def _size_of_batch(self, batch: int) -> tuple[int, int]:
+        loop, model = self._config.loop, self._config.model
+        sizes = (model.input_size, *model.other_input_sizes)
+        if model.early_input_sizes and batch < model.early_share * loop.steps * loop.accumulation:
+            sizes = model.early_input_sizes
+        return sizes[np.random.default_rng([loop.seed, batch, 14]).integers(len(sizes))]
 
     def _transforms(self, sample: Sample, size: tuple[int, int], generator: np.random.Generator) -> list[Any]:
         data, (width, height) = self._config.data, sample.size

@@ -84,8 +84,8 @@ class TeacherConfig(TrainingConfig):
 
     @pydantic.model_validator(mode="after")
     def _has_one_size(self) -> TeacherConfig:
-        if self.model.other_input_sizes:
-            raise ValueError("model.other_input_sizes: video is learnt from at one size")
+        if self.model.other_input_sizes or self.model.early_input_sizes:
+            raise ValueError("model.other_input_sizes, model.early_input_sizes: video is learnt from at one size")
         return self
 
 

@@ -177,6 +177,15 @@ def test_epoch_orders_are_permutations_that_repeat_and_are_shared_fairly() -> No
         EpochOrder(11, 2, rank=3, world_size=3)
 
 
+def test_batches_are_counted_through_the_whole_run() -> None:
+    order = EpochOrder(11, seed=2, batch_size=4)
+    numbers = [draw.batch for draw in order]
+    assert numbers == [0] * 4 + [1] * 4 + [2] * 3
+    order.set_epoch(3)
+    # The two whole batches of each of three epochs came before; the rest of an epoch is no batch.
+    assert [draw.batch for draw in order] == [6 + number for number in numbers]
+
+
 def test_workers_of_a_data_loader_give_what_one_process_gives() -> None:
     data = pytest.importorskip("torch.utils.data")
     dataset = make_dataset(augmentation=ALWAYS, seed=1)

@@ -73,13 +73,12 @@ def test_items_depend_on_seed_epoch_and_place_alone(recipe: Path, frames: Path) 
     assert (first[2, 5]["image"] != first[1, 5]["image"]).any()
 
 
-def test_a_batch_has_one_size_that_depends_on_seed_epoch_and_batch_alone(recipe: Path, frames: Path) -> None:
+def test_a_batch_has_one_size_that_depends_on_seed_and_batch_alone(recipe: Path, frames: Path) -> None:
     config = load_configuration(SupervisedConfig, recipe, ["model.other_input_sizes=[[84, 28], [42, 56]]"])
     dataset = SupervisedDataset([frames], config, augment=True)
-    shapes = {(epoch, batch): [dataset[epoch, place, batch]["image"].shape for place in (1, 5)] for epoch in (0, 1) for batch in range(12)}
-    assert all(first == second for first, second in shapes.values())
-    assert {first for first, _ in shapes.values()} == {(42, 56, 3), (28, 84, 3), (56, 42, 3)}
-    assert any(shapes[0, batch] != shapes[1, batch] for batch in range(12))
+    shapes = [[dataset[epoch, place, batch]["image"].shape for epoch, place in ((0, 1), (0, 5), (1, 1))] for batch in range(12)]
+    assert all(len(set(of_batch)) == 1 for of_batch in shapes)
+    assert {of_batch[0] for of_batch in shapes} == {(42, 56, 3), (28, 84, 3), (56, 42, 3)}
     for epoch, batch in ((0, 3), (1, 7)):
         item = dataset[epoch, 9, batch]
         known = item["depth"][np.isfinite(item["depth"])]
@@ -88,6 +87,14 @@ def test_a_batch_has_one_size_that_depends_on_seed_epoch_and_batch_alone(recipe:
         assert item["focal_scale"] == pytest.approx(item["intrinsics"][0, 0] / (config.focal_length * 56), rel=1e-6)
     # Pictures to validate on are always of the main size.
     assert SupervisedDataset([frames], config, augment=False)[0, 5, 3]["image"].shape == (42, 56, 3)
+
+
+def test_early_batches_are_small(recipe: Path, frames: Path) -> None:
+    overrides = ["model.early_input_sizes=[[28, 14], [14, 28]]", "model.early_share=0.6", "loop.steps=20", "loop.accumulation=2"]
+    dataset = SupervisedDataset([frames], load_configuration(SupervisedConfig, recipe, overrides), augment=True)
+    shapes = [dataset[batch // 7, 5, batch]["image"].shape for batch in range(40)]
+    assert set(shapes[:24]) == {(14, 28, 3), (28, 14, 3)}
+    assert set(shapes[24:]) == {(42, 56, 3)}
 
 
 def test_a_run_of_several_sizes_goes_on_bit_exactly(recipe: Path, tmp_path: Path) -> None:
