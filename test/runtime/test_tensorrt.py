@@ -203,10 +203,11 @@ def test_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 
 
 def test_versions_name_the_pairing(fake_tensorrt: FakeTorchTensorRt, monkeypatch: pytest.MonkeyPatch) -> None:
-    versions = engine_versions(fake_tensorrt)
-    assert versions["torch-tensorrt"] == "2.14.0" and versions["tensorrt"] == "11.1.0" and versions["gpu"] == "NVIDIA Fake"
-    monkeypatch.setattr(backend_module.metadata, "packages_distributions", lambda: {"torch_tensorrt": ["torch_tensorrt_rtx"]})
-    assert engine_versions(fake_tensorrt)["torch-tensorrt-rtx"] == "2.14.0"
+    # Whatever is installed here, or nothing.
+    for installed, name in (({}, "torch-tensorrt"), ({"torch_tensorrt": ["torch_tensorrt_rtx"]}, "torch-tensorrt-rtx")):
+        monkeypatch.setattr(backend_module.metadata, "packages_distributions", lambda installed=installed: installed)
+        versions = engine_versions(fake_tensorrt)
+        assert versions[name] == "2.14.0" and versions["tensorrt"] == "11.1.0" and versions["gpu"] == "NVIDIA Fake"
 
 
 def test_operators_left_to_torch_are_listed() -> None:
