@@ -33,9 +33,9 @@ class GateThresholds(StrictModel):
     """Mean relative difference of depth, scale aligned."""
     max_local_depth_error: float | None = 0.55
     """Largest mean difference of log depth in a window of an object's size."""
-    min_edge_agreement: float | None = 0.33
+    min_edge_agreement: float | None = 0.3
     """Correlation of outlines, -1 to 1."""
-    max_displaced: float | None = 0.25
+    max_displaced: float | None = 0.13
     """Share of places with outlines whose best match lies elsewhere."""
     brightness: tuple[float, float] = (0.0, 1.0)
     """Mean luma that a translation may have, 0 to 1."""
@@ -51,10 +51,10 @@ class GateConfig(StrictModel):
     true nights. None: what gave the translator its depth; where that was the truth of a rendered data set, no depth is compared."""
     use_depth: bool = True
     """False judges by outlines, brightness and change alone: for machines without a trained network."""
-    night: GateThresholds = GateThresholds(min_edge_agreement=0.18, max_displaced=0.36, brightness=(0.02, 0.45))
+    night: GateThresholds = GateThresholds(min_edge_agreement=0.25, max_displaced=0.16, brightness=(0.02, 0.45))
     rain: GateThresholds = GateThresholds()
-    snow: GateThresholds = GateThresholds()
-    fog: GateThresholds = GateThresholds(max_displaced=0.36)
+    snow: GateThresholds = GateThresholds(max_displaced=0.22)
+    fog: GateThresholds = GateThresholds(max_displaced=0.22)
 
     def thresholds(self, condition: TargetCondition) -> GateThresholds:
         """Of one condition."""

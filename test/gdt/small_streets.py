@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import NamedTuple
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -24,7 +25,9 @@ class Street(NamedTuple):
     camera: PinholeCamera
 
 
-def draw_street(seed: int = 0, width: int = 160, height: int = 96, vehicle_shift: int = 0, with_vehicle: bool = True) -> Street:
+def draw_street(
+    seed: int = 0, width: int = 160, height: int = 96, vehicle_shift: int = 0, with_vehicle: bool = True, stains: float = 0.0
+) -> Street:
     rng = np.random.default_rng([seed, 77])
     camera = PinholeCamera.from_field_of_view(width, height, 65.0)
     v, u = np.mgrid[:height, :width].astype(np.float32)
@@ -58,6 +61,10 @@ def draw_street(seed: int = 0, width: int = 160, height: int = 96, vehicle_shift
         lamp = max(2, (right - left) // 8)
         image[third + 2 : third + 2 + lamp, left + 1 : left + 1 + lamp] = (190, 18, 14)
         image[third + 2 : third + 2 + lamp, right - 1 - lamp : right - 1] = (190, 18, 14)
+    # Clouds, patches of asphalt, stains: without any, there is little that an outline could be matched by.
+    for rows in (10, 25) if stains else ():
+        patches = rng.normal(0, stains, (rows, 2 * rows)).astype(np.float32)
+        image += cv2.resize(patches, (width, height), interpolation=cv2.INTER_CUBIC)[..., None]
     return Street(np.clip(image, 0, 255).astype(np.uint8), depth, camera)
 
 

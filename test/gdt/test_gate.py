@@ -18,6 +18,7 @@ from ssd_core.images.codec import Image
 from ssd_core.runtime.estimator import DepthMap
 
 SIZE = 480, 288
+STAINS = 9.0
 SEEDS = range(4)
 
 
@@ -75,7 +76,7 @@ def judge(made: Street, condition: TargetCondition, source: Street, with_depth: 
 
 @pytest.mark.parametrize("condition", TARGET_CONDITIONS)
 def test_true_translations_pass_and_others_dont(condition: TargetCondition) -> None:
-    streets = [draw_street(seed, *SIZE) for seed in SEEDS]
+    streets = [draw_street(seed, *SIZE, stains=STAINS) for seed in SEEDS]
     made = [translate(street, condition, seed) for seed, street in enumerate(streets)]
     for with_depth in (True, False):
         pairs = list(zip(streets, made, strict=True))
