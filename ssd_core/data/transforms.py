@@ -188,6 +188,61 @@ class Noise:
         return dataclasses.replace(sample, image=np.asarray(noisy, dtype=np.uint8))
 
 
+@dataclasses.dataclass(frozen=True)
+class Sharpness:
+    """Blurred by `sigma` pixels, or with amount > 0 sharpened: amount times what that blur takes away is added.
+
+    Lenses, Bayer patterns, compression and resizing make pictures as sharp as they like; rendered ones are as sharp as their crop is
+    wide, which would tell a network the focal length.
+    """
+
+    sigma: float
+    amount: float = 0.0
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator) -> Sharpness:
+        """Blurred by up to 1.2 pixels or, as often, sharpened."""
+        sigma, is_sharpened = float(generator.uniform(0.3, 1.2)), generator.random() < 0.5
+        return cls(sigma, float(generator.uniform(0.3, 2.0)) if is_sharpened else 0.0)
+
+    def __call__(self, sample: Sample) -> Sample:
+        """The sample with other outlines."""
+        blurred = cv2.GaussianBlur(sample.image, (0, 0), self.sigma)
+        image = cv2.addWeighted(sample.image, 1 + self.amount, blurred, -self.amount, 0) if self.amount else blurred
+        return dataclasses.replace(sample, image=np.asarray(image, dtype=np.uint8))
+
+
+@dataclasses.dataclass(frozen=True)
+class RandomConvolution:
+    """Other textures and colours on the same shapes: a share of the picture after a convolution of random weights.
+
+    The weights, `size` x `size` from each colour to each, are normal with the variance that keeps the picture's; mean and deviation
+    of each colour stay those of the picture. What a network learns from such pictures can't be how one world's asphalt
+    looks (Xu et al., "Robust and Generalizable Visual Representation Learning via Random Convolutions", 2021).
+    """
+
+    seed: int
+    size: int = 3
+    share: float = 0.5
+
+    @classmethod
+    def draw(cls, generator: np.random.Generator) -> RandomConvolution:
+        """Random weights of 1, 3 or 5 pixels, a random share."""
+        return cls(int(generator.integers(2**63)), int(generator.choice([1, 3, 5])), float(generator.uniform(0.2, 0.9)))
+
+    def __call__(self, sample: Sample) -> Sample:
+        """The sample with other textures."""
+        generator = np.random.default_rng(self.seed)
+        weights = generator.normal(0, 1 / (3**0.5 * self.size), (3, 3, self.size, self.size)).astype(np.float32)
+        mean, deviation = (values.reshape(3).astype(np.float32) for values in cv2.meanStdDev(sample.image))
+        deviation = np.maximum(deviation, 1.0)
+        normal = (sample.image - mean) / deviation
+        mixed = np.stack([sum(cv2.filter2D(normal[..., i], -1, weights[o, i]) for i in range(3)) for o in range(3)], axis=-1)
+        mixed = self.share * mixed + (1 - self.share) * normal
+        mixed *= deviation / np.maximum(mixed.std(axis=(0, 1)), 1e-3)
+        return dataclasses.replace(sample, image=np.clip(mixed - mixed.mean(axis=(0, 1)) + mean, 0, 255).astype(np.uint8))
+
+
 def scale_sparse_depth(depth: SparseDepth, size: tuple[int, int], new_size: tuple[int, int]) -> SparseDepth:
     """Sparse depth of a size = (width, height) image in the same image resized; the nearest depth of a pixel wins."""
     if size == new_size:

@@ -17,7 +17,7 @@ from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame
 from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.data.rendered import RenderPlan
-from ssd_core.data.transforms import ColourJitter, Crop, HorizontalFlip, Noise, Resize, Sample, apply
+from ssd_core.data.transforms import ColourJitter, Crop, HorizontalFlip, Noise, RandomConvolution, Resize, Sample, Sharpness, apply
 from ssd_core.data.triplets import Draw
 from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.images.colour_map import colourise_depth
@@ -42,6 +42,10 @@ class SupervisedData(StrictModel):
     colours: float = pydantic.Field(default=0.8, ge=0, le=1)
     """How often colours are changed."""
     noise: float = pydantic.Field(default=0.3, ge=0, le=1)
+    sharpness: float = pydantic.Field(default=0.6, ge=0, le=1)
+    """How often a picture is blurred or sharpened, at the network's size."""
+    textures: float = pydantic.Field(default=0.5, ge=0, le=1)
+    """How often a picture goes through a random convolution: rendered textures aren't those of any road."""
 
 
 class SupervisedLoss(StrictModel):
@@ -97,7 +101,8 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
             generator = np.random.default_rng([self._config.loop.seed, epoch, place])
             size = self._size_of_batch(batch)
             sample = apply(self._transforms(sample, size, generator), sample)
-        sample = Resize(*size)(sample)
+        else:
+            sample = Resize(*size)(sample)
         assert sample.camera is not None and sample.dense_depth is not None
         focal_scale = sample.camera.fx / (self._config.focal_length * self._config.model.input_size[0])
         return {
@@ -133,7 +138,7 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
         crop_width = max(14, round(min(width, height * aspect) * share))
         crop_height = min(height, max(14, round(crop_width / aspect)))
         left, top = int(generator.integers(0, width - crop_width + 1)), int(generator.integers(0, height - crop_height + 1))
-        chances = generator.random(3)
+        chances = generator.random(5)
         jitter, noise = ColourJitter.draw(generator, strength=0.4, hue=0.08), Noise.draw(generator)
         transforms: list[Any] = [Crop(left, top, crop_width, crop_height)]
         if chances[0] < 0.5:
@@ -142,6 +147,11 @@ class SupervisedDataset(Dataset[dict[str, Any]]):
             transforms.append(jitter)
         if chances[2] < data.noise:
             transforms.append(noise)
+        transforms.append(Resize(*size))
+        if chances[3] < data.sharpness:
+            transforms.append(Sharpness.draw(generator))
+        if chances[4] < data.textures:
+            transforms.append(RandomConvolution.draw(generator))
         return transforms
 
 
