@@ -76,9 +76,9 @@ class _Item(NamedTuple):
 class SupervisedDataset(Dataset[dict[str, Any]]):
     """Pictures with depth for a canonical camera; item `Draw(epoch, place, batch)` depends on these, and on the seed, alone.
 
-    "image" uint8 (H, W, 3) at input_size or, as the batch says, one of other_input_sizes or early_input_sizes; "depth" float32 (1, H, W) metres as the
-    canonical camera would need it, 0 where unknown, +Inf for sky; "focal_scale": what the network's depth must be multiplied by for
-    this picture; "intrinsics" float32 (3, 3) of it.
+    "image" uint8 (H, W, 3) at input_size or, as the batch says, one of other_input_sizes or early_input_sizes; "depth" float32
+    (1, H, W) metres as the canonical camera would need it, 0 where unknown, +Inf for sky; "focal_scale": what the network's depth must be
+    multiplied by for this picture; "intrinsics" float32 (3, 3) of it.
     """
 
     def __init__(self, folders: Sequence[Path], config: SupervisedConfig, augment: bool) -> None:

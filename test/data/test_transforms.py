@@ -8,7 +8,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ssd_core.data.transforms import MIRROR, ColourJitter, Crop, HorizontalFlip, Noise, Resize, Sample, Transform, apply
+from ssd_core.data.transforms import (
+    MIRROR,
+    ColourJitter,
+    Crop,
+    HorizontalFlip,
+    Noise,
+    RandomConvolution,
+    Resize,
+    Sample,
+    Sharpness,
+    Transform,
+    apply,
+)
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import invert_pose, pose_from_quaternion, transform_points
@@ -137,7 +149,7 @@ def test_colours_change_as_said_and_geometry_does_not() -> None:
     red = Sample(np.full((2, 2, 3), (200, 40, 40), np.uint8))
     turned = ColourJitter(hue=1 / 3)(red).image[0, 0].tolist()
     assert max(turned) - min(turned) == 160 and turned.index(max(turned)) != 0
-    for transform in (ColourJitter(0.9, 1.1, 0.8, 0.05), Noise(0.05, 3)):
+    for transform in (ColourJitter(0.9, 1.1, 0.8, 0.05), Noise(0.05, 3), Sharpness(1.0, 0.5), RandomConvolution(7, 5, 0.8)):
         other = transform(sample)
         assert snapshot(other)[1:] == snapshot(sample)[1:] and other.camera == sample.camera
 
@@ -150,6 +162,12 @@ def test_drawn_parameters_stay_in_range_and_repeat_with_the_generator() -> None:
         noise = Noise.draw(np.random.default_rng(seed))
         assert 0.005 <= noise.sigma <= 0.05
         assert jitter == ColourJitter.draw(np.random.default_rng(seed)) and noise == Noise.draw(np.random.default_rng(seed))
+        sharpness, convolution = (kind.draw(np.random.default_rng(seed)) for kind in (Sharpness, RandomConvolution))
+        assert 0.3 <= sharpness.sigma <= 1.2 and 0 <= sharpness.amount <= 2
+        assert convolution.size in (1, 3, 5) and 0.2 <= convolution.share <= 0.9
+        assert sharpness == Sharpness.draw(np.random.default_rng(seed)) and convolution == RandomConvolution.draw(
+            np.random.default_rng(seed)
+        )
 
 
 def test_noise_has_its_sigma_and_differs_between_frames() -> None:
@@ -158,6 +176,40 @@ def test_noise_has_its_sigma_and_differs_between_frames() -> None:
     assert abs(noisy.std() - 255 * 0.03) < 0.2
     assert (noisy == Noise(0.03, 5)(gray).image).all()
     assert (noisy != Noise(0.03, 5)(dataclasses.replace(gray, stamp_ns=2)).image).any()
+
+
+def test_a_step_is_blurred_and_sharpened_about_its_place() -> None:
+    step = np.full((40, 60, 3), 80, dtype=np.uint8)
+    step[:, 30:] = 160
+    sample = dataclasses.replace(make_sample(), camera=None, sparse_depth=None, dense_depth=None, image=step)
+    blurred, sharpened = (transform(sample).image[20, :, 0].astype(int) for transform in (Sharpness(1.0), Sharpness(1.0, 1.5)))
+    assert 80 < blurred[29] < blurred[30] < 160
+    assert sharpened[29] < 80 and sharpened[30] > 160
+    for row in (blurred, sharpened):
+        assert (row[:25] == 80).all() and (row[36:] == 160).all()
+        assert row[29] + row[30] == pytest.approx(240, abs=2)
+
+
+def test_a_random_convolution_keeps_places_means_and_contrast_but_no_texture() -> None:
+    sample = make_sample()
+    image = np.random.default_rng(4).integers(90, 160, (60, 80, 3)).astype(np.uint8)
+    sample = dataclasses.replace(sample, camera=None, sparse_depth=None, dense_depth=None, image=image)
+    first, again, other = (RandomConvolution(seed, 3, 0.9)(sample).image for seed in (1, 1, 2))
+    np.testing.assert_array_equal(first, again)
+    correlations = [np.corrcoef(made.ravel(), image.ravel())[0, 1] for made in (first, other)]
+    assert max(correlations) < 0.9 and np.corrcoef(first.ravel(), other.ravel())[0, 1] < 0.9
+    np.testing.assert_allclose(first.mean(axis=(0, 1)), image.mean(axis=(0, 1)), atol=2)
+    np.testing.assert_allclose(first.std(axis=(0, 1)), image.std(axis=(0, 1)), rtol=0.05)
+    # Nothing moves: what one pixel changes stays within the kernel's reach.
+    dot = image.copy()
+    dot[30, 40] = 255
+    changed = np.abs(
+        RandomConvolution(1, 5, 0.9)(dataclasses.replace(sample, image=dot)).image.astype(int) - RandomConvolution(1, 5, 0.9)(sample).image
+    )
+    rows, columns = np.nonzero(changed.max(axis=2) > 8)
+    assert rows.size and np.abs(rows - 30).max() <= 2 and np.abs(columns - 40).max() <= 2
+    flat = dataclasses.replace(sample, image=np.full_like(image, 77))
+    assert np.abs(RandomConvolution(3)(flat).image.astype(int) - 77).max() <= 1
 
 
 def test_wrong_sizes_are_refused_by_name() -> None:
