@@ -28,6 +28,7 @@ from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.presets import Preset, Viewpoint, camera_pose, draw_viewpoint
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
+from ssd_core.road_world.traffic import Density
 from ssd_core.road_world.weather import Condition
 from ssd_core.storage.configuration import StrictModel
 
@@ -80,6 +81,9 @@ class RenderPlan(ScenePlan):
     aspect, and the ranges below don't count. Empty: cameras from the ranges."""
     camera_variety: float | None = pydantic.Field(default=None, ge=0, le=1)
     """How different sensors and their processing are, drawn a view; 1 is what one meets among recordings. None: mild, one a scene."""
+    traffic: tuple[Density, ...] = ()
+    """How full the ego vehicle's lanes are, one drawn a scene; twice in the list is twice as often. Empty: as the world has it, which is
+    often full, since near vehicles are what takes learning; but who never sees an open road expects something on every one."""
     width: pydantic.PositiveInt = 448
     height: pydantic.PositiveInt = 252
     field_of_view: Range = (45.0, 95.0)
@@ -105,7 +109,8 @@ class RenderPlan(ScenePlan):
 
     def render_scene(self, seed: int, known: frozenset[str]) -> Iterator[RenderedFrame]:
         """See ScenePlan."""
-        scene = Scene.generate(seed, self.moments * self.interval_s + 1)
+        density = self.traffic[int(np.random.default_rng([seed, 94]).integers(len(self.traffic)))] if self.traffic else None
+        scene = Scene.generate(seed, self.moments * self.interval_s + 1, density)
         for moment in range(self.moments):
             # Seeded by what it is, not by what came before, so that a resumed run draws the same.
             generator = np.random.default_rng([seed, moment, 91])
