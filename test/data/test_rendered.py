@@ -57,6 +57,17 @@ def test_what_goes_wrong_in_a_worker_is_told(tmp_path: Path, monkeypatch: pytest
         render_frames(plan, tmp_path, workers=2)
 
 
+@pytest.mark.render
+def test_traffic_is_as_the_plan_says(tmp_path: Path) -> None:
+    plan = PLAN.model_copy(update={"scenes": 3, "views": 1, "conditions": ("day-clear",), "field_of_view": (60.0, 60.0)})
+    ahead = {}
+    for density in ("free", "jam"):
+        dataset = render_frames(plan.model_copy(update={"traffic": (density,)}), tmp_path / density)
+        depths = [dataset.dense_depth(frame) for frame in dataset.frames()]
+        ahead[density] = np.median([np.median(depth[34:40, 48:64]) for depth in depths if depth is not None])
+    assert ahead["jam"] < 0.6 * ahead["free"]
+
+
 def test_a_worker_that_dies_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ssd_core.data.rendered._render_whole_scene", _die)
     with pytest.raises(DataError, match=r"died.*fewer workers"):
