@@ -4,7 +4,10 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 
+from ssd_core.data.rendered import RenderPlan, render_frames
+from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.untrained import create_untrained
 from ssd_core.runtime.estimator import DepthEstimator
@@ -14,23 +17,41 @@ from ssd_core.weights import bundled_folder
 def test_the_bundled_checkpoint_is_small_and_says_what_it_is() -> None:
     size = sum(path.stat().st_size for path in bundled_folder().iterdir())
     assert size < 16e6
-    description = open_checkpoint(bundled_folder()).description
-    assert (description.min_depth, description.max_depth) == (0.1, 80)
+    checkpoint = open_checkpoint(bundled_folder())
+    description = checkpoint.description
+    assert (description.min_depth, description.farthest) == (0.1, 80)
     assert description.parametrisation == "sigmoid_disparity"
+    assert description.trained and description.recipe["task"] == "supervised"
     assert not description.git_revision.endswith("-dirty")
-    if not description.trained:
-        assert "random weights" in (bundled_folder().parent / "README.md").read_text()
+    card = (bundled_folder().parent / "README.md").read_text()
+    assert checkpoint.weights_hash[:8] in card and description.git_revision[:12] in card
 
 
-def test_bundled_depth_is_finite_varied_and_in_range(tmp_path: Path) -> None:
-    estimator = DepthEstimator.load("bundled", "torch", precision="fp32", cache_folder=tmp_path)
-    coarse = np.random.default_rng(0).integers(0, 256, (9, 16, 3), dtype=np.uint8)
-    depth = estimator([np.kron(coarse, np.ones((40, 40, 1), dtype=np.uint8))])[0].values
-    assert depth.shape == (estimator.input_size[1], estimator.input_size[0])
-    assert depth.min() >= 0.1
-    assert depth.max() <= 80
-    assert 3 < np.median(depth) < 40
-    assert depth.std() > 1
+def test_what_ships_was_learnt_from_rendered_pictures_alone() -> None:
+    recipe = open_checkpoint(bundled_folder()).description.recipe
+    assert recipe["model"]["start"] == "random" and recipe["model"]["encoder"] is None
+    for source in recipe["data"]["train"]:
+        RenderPlan.model_validate(source)
+
+
+@pytest.mark.render
+def test_bundled_depth_of_a_rendered_street_is_better_than_a_guess(tmp_path: Path) -> None:
+    """Against the best depth for the whole picture, with the truth at hand to choose it: what a network without eyes can't beat."""
+    plan = RenderPlan(first_scene=70, scenes=3, moments=1, views=1, presets=("nuscenes",), width=448, height=252)
+    dataset = render_frames(plan, tmp_path / "frames")
+    estimator = DepthEstimator.load("bundled", "torch", precision="fp32")
+    errors = []
+    for frame in dataset.frames():
+        image, truth = dataset.image(frame), dataset.dense_depth(frame)
+        assert truth is not None
+        depth = estimator([image], [frame.camera], [(image.shape[1], image.shape[0])])[0].values
+        assert np.isfinite(depth).all() and depth.min() >= 0.05
+        measured = depth_metrics(depth, truth, 80.0)
+        constant = depth_metrics(np.full_like(truth, np.median(truth[np.isfinite(truth) & (truth < 80)])), truth, 80.0)
+        assert measured is not None and constant is not None
+        errors.append((measured["abs_rel"], constant["abs_rel"]))
+    ours, guess = np.mean(errors, axis=0)
+    assert ours < 0.6 * guess
 
 
 def test_untrained_weights_follow_their_seed(tmp_path: Path) -> None:
