@@ -53,7 +53,7 @@ class GateConfig(StrictModel):
     """False judges by outlines, brightness and change alone: for machines without a trained network."""
     night: GateThresholds = GateThresholds(min_edge_agreement=0.25, max_displaced=0.16, brightness=(0.02, 0.45))
     rain: GateThresholds = GateThresholds()
-    snow: GateThresholds = GateThresholds(max_displaced=0.22)
+    snow: GateThresholds = GateThresholds(max_displaced=0.15)
     fog: GateThresholds = GateThresholds(max_displaced=0.22)
 
     def thresholds(self, condition: TargetCondition) -> GateThresholds:
