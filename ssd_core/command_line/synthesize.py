@@ -159,22 +159,31 @@ def _open(
     source: FrameSource, frames: Sequence[Frame], kind: TranslatorKind, settings: SynthesisConfig, console: Console, device: str | None
 ) -> Workshop:
     """Networks for depth and gate, and the translator; cheap mistakes are told before anything is loaded."""
-    from ssd_core.gdt.depth_maps import load_network, open_depth_maps
+    from ssd_core.gdt.depth_maps import open_depth_maps
     from ssd_core.gdt.gate import GeometryGate
     from ssd_core.gdt.job import Workshop
 
     made: Translator | None = None if kind is TranslatorKind.DIFFUSION else _translator(kind, source, settings, device)
     depth, network = open_depth_maps(source, frames, settings.depth)
-    judge: DepthSource | None = network
-    if settings.gate.use_depth and settings.gate.model is not None and (network is None or settings.gate.model != settings.depth.model):
-        judge = load_network(settings.gate.model, frames)
-    gate = GeometryGate(settings.gate, judge)
+    gate = GeometryGate(settings.gate, _judge(settings, network, frames))
     if gate.model_id is None:
         tell(console, "note", "the gate has no depth network: it judges outlines, brightness and change alone (gate.model=...)", "yellow")
-    for used in {id(found): found for found in (network, judge) if found is not None}.values():
+    for used in {id(found): found for found in (network, gate.depth) if found is not None}.values():
         if not getattr(used, "is_trained", True):
             tell(console, "UNTRAINED WEIGHTS", f"{used.model_id} is random: depth, and a gate that asks it, mean nothing", "bold red")
     return Workshop(source, depth, made or _translator(kind, source, settings, device), gate, settings.seed)
+
+
+def _judge(settings: SynthesisConfig, network: DepthSource | None, frames: Sequence[Frame]) -> DepthSource | None:
+    """The gate's network, which may be the translator's; none where no depth is compared."""
+    from ssd_core.gdt.depth_maps import load_network
+
+    model = settings.gate.depth_model(settings.depth.model)
+    if model is None:
+        return None
+    # With rendered truth there may be no network, and then nobody's depth is compared unless a gate's network was asked for.
+    is_translators = settings.gate.model is None or (network is not None and model == settings.depth.model)
+    return network if is_translators else load_network(model, frames)
 
 
 def _translator(kind: TranslatorKind, source: FrameSource, settings: SynthesisConfig, device: str | None) -> Translator:

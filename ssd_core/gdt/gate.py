@@ -17,6 +17,7 @@ from ssd_core.images.codec import Image
 from ssd_core.images.resize import resize_depth, resize_image
 from ssd_core.runtime.estimator import DepthMap
 from ssd_core.storage.configuration import StrictModel
+from ssd_core.weights import BUNDLED
 
 Array = npt.NDArray[np.float32]
 
@@ -49,12 +50,19 @@ class GateConfig(StrictModel):
     model: str | None = None
     """bundled, a checkpoint folder or a Hub id: a network that sees at night and in rain too, since one that knows days only fails on
     true nights. None: what gave the translator its depth; where that was the truth of a rendered data set, no depth is compared."""
-    use_depth: bool = True
-    """False judges by outlines, brightness and change alone: for machines without a trained network."""
+    use_depth: bool | None = None
+    """False judges by outlines, brightness and change alone. None: by depth too, unless the network is the bundled one, whose depth
+    changes more from day to night than a moved vehicle does (docs/gdt.md)."""
     night: GateThresholds = GateThresholds(min_edge_agreement=0.25, max_displaced=0.16, brightness=(0.02, 0.45))
     rain: GateThresholds = GateThresholds()
     snow: GateThresholds = GateThresholds(max_displaced=0.15)
     fog: GateThresholds = GateThresholds(max_displaced=0.22)
+
+    def depth_model(self, translators: str) -> str | None:
+        """The network whose depth is compared, where the translator has its depth from network `translators`; None: no depth is."""
+        model = self.model or translators
+        compares = model != BUNDLED if self.use_depth is None else self.use_depth
+        return model if compares else None
 
     def thresholds(self, condition: TargetCondition) -> GateThresholds:
         """Of one condition."""
@@ -91,12 +99,12 @@ class GeometryGate:
     def __init__(self, config: GateConfig, depth: DepthSource | None) -> None:
         """depth: the network; None compares no depth."""
         self.config = config
-        self._depth = depth if config.use_depth else None
+        self.depth = depth
 
     @property
     def model_id(self) -> str | None:
         """Of the depth network."""
-        return self._depth.model_id if self._depth else None
+        return self.depth.model_id if self.depth else None
 
     def judge(self, requests: Sequence[TranslationRequest], translated: Sequence[Image]) -> list[Verdict]:
         """A verdict for each translation, in order."""
@@ -111,8 +119,8 @@ class GeometryGate:
         if source.shape != translated.shape:
             raise ValueError(f"a translation of {translated.shape[1]}x{translated.shape[0]} for a picture of {source.shape[1::-1]}")
         depth_error = local = None
-        if self._depth is not None:
-            before, after = self._depth([source, translated], [camera, camera])
+        if self.depth is not None:
+            before, after = self.depth([source, translated], [camera, camera])
             depth_error, local = depth_errors(before, after)
         size = _WIDTH, max(8, round(_WIDTH * source.shape[0] / source.shape[1]))
         first, second = resize_image(source, size), resize_image(translated, size)

@@ -139,3 +139,20 @@ def test_outlines_dont_care_for_brightness_or_sign() -> None:
     assert edge_scores(gray, 255 - gray).agreement > 0.5
     assert edge_scores(gray, gray) == pytest.approx((1.0, 0.0), abs=1e-6)
     assert edge_scores(gray, np.full_like(gray, 90)).displaced == 1.0
+
+
+@pytest.mark.parametrize(
+    ("asked", "use_depth", "translators", "compared"),
+    [
+        (None, None, "bundled", None),
+        ("bundled", None, "runs/best", None),
+        (None, True, "bundled", "bundled"),
+        (None, None, "runs/best", "runs/best"),
+        ("runs/night", None, "bundled", "runs/night"),
+        ("runs/night", False, "bundled", None),
+    ],
+)
+def test_bundled_weights_dont_judge_unless_asked_to(
+    asked: str | None, use_depth: bool | None, translators: str, compared: str | None
+) -> None:
+    assert GateConfig(model=asked, use_depth=use_depth).depth_model(translators) == compared
