@@ -19,17 +19,17 @@ BarrierKind = Literal[
 ]
 
 KIND_SHARES: dict[RoadKind, float] = {
-    "street": 0.2, "suburb": 0.17, "narrow": 0.09, "boulevard": 0.09, "arterial": 0.17, "motorway": 0.1, "country": 0.07,
-    "industrial": 0.07, "yard": 0.04,
+    "street": 0.18, "suburb": 0.2, "narrow": 0.05, "boulevard": 0.1, "arterial": 0.2, "motorway": 0.09, "country": 0.08,
+    "industrial": 0.07, "yard": 0.03,
 }  # fmt: skip
 # How often a side of the road is cut into the land and held by a wall.
 _CUTTING_SHARES: dict[RoadKind, float] = {
-    "arterial": 0.15,
-    "motorway": 0.1,
-    "country": 0.08,
-    "boulevard": 0.07,
-    "suburb": 0.05,
-    "street": 0.03,
+    "arterial": 0.06,
+    "motorway": 0.06,
+    "country": 0.05,
+    "boulevard": 0.03,
+    "suburb": 0.03,
+    "street": 0.02,
 }
 # What has no room on top of a wall.
 _FRONTS = ("town", "works", "harbour", "car_park")
@@ -37,12 +37,12 @@ _FRONTS = ("town", "works", "harbour", "car_park")
 _BLOCKS_A_USE = 3
 # town, suburb, park, works, woods, fields, harbour, car_park
 _LAND_USE_SHARES: dict[RoadKind, tuple[tuple[float, ...], ...]] = {
-    "street": ((0.75, 0.05, 0.1, 0.05, 0, 0, 0, 0.05), (0.4, 0.25, 0.2, 0.05, 0.05, 0, 0, 0.05)),
+    "street": ((0.6, 0.1, 0.2, 0.05, 0, 0, 0, 0.05), (0.2, 0.3, 0.3, 0.05, 0.05, 0.05, 0, 0.05)),
     "suburb": ((0, 0.55, 0.15, 0.05, 0.2, 0, 0, 0.05), (0, 0.35, 0.2, 0, 0.4, 0.05, 0, 0)),
     "narrow": ((0.85, 0.1, 0.05, 0, 0, 0, 0, 0), (0.3, 0.6, 0.1, 0, 0, 0, 0, 0)),
-    "boulevard": ((0.7, 0, 0.2, 0.05, 0, 0, 0, 0.05), (0.35, 0.1, 0.35, 0.1, 0, 0, 0, 0.1)),
-    "arterial": ((0.35, 0.1, 0.2, 0.15, 0.1, 0, 0, 0.1), (0.1, 0.15, 0.25, 0.1, 0.3, 0.05, 0, 0.05)),
-    "motorway": ((0, 0, 0.1, 0.1, 0.5, 0.3, 0, 0), (0, 0.1, 0.1, 0.3, 0.3, 0.1, 0.1, 0)),
+    "boulevard": ((0.6, 0, 0.3, 0.05, 0, 0, 0, 0.05), (0.25, 0.1, 0.45, 0.1, 0, 0, 0, 0.1)),
+    "arterial": ((0.25, 0.1, 0.25, 0.15, 0.1, 0.05, 0, 0.1), (0.05, 0.15, 0.25, 0.1, 0.15, 0.25, 0, 0.05)),
+    "motorway": ((0, 0, 0.1, 0.1, 0.3, 0.5, 0, 0), (0, 0.1, 0.1, 0.2, 0.2, 0.35, 0.05, 0)),
     "country": ((0, 0.08, 0.05, 0, 0.35, 0.52, 0, 0), (0, 0.1, 0.05, 0.05, 0.6, 0.2, 0, 0)),
     "industrial": ((0, 0, 0.05, 0.35, 0.05, 0, 0.4, 0.15), (0.1, 0, 0.1, 0.5, 0.05, 0, 0.15, 0.1)),
     "yard": ((0.1, 0, 0, 0.1, 0, 0, 0, 0.8),),
@@ -109,7 +109,7 @@ def make_district(rng: np.random.Generator, seed: int, road: Road) -> District:
         seed=seed,
         road=road,
         land_use_shares=tuple(float(share) for share in shares),
-        parking_share=rng.uniform(0.4, 0.95),
+        parking_share=rng.uniform(0.05, 0.9),
         lamp_height=rng.uniform(8.0, 11.0) if is_open else rng.uniform(6.0, 8.5),
         lamp_spacing=0.0 if kind == "country" or (kind == "motorway" and rng.random() < 0.6) else 40.0,
         people_per_block=0.0 if kind in ("motorway", "country") else rng.uniform(0.1, 0.8) if is_open else rng.uniform(0.4, 3.5),
@@ -198,7 +198,7 @@ def _paint(rng: np.random.Generator, lanes: int, has_centre: bool = True, yellow
 
 def _street(rng: np.random.Generator) -> Road:
     lanes = int(rng.choice([1, 1, 2]))
-    parking = float(rng.choice([0.0, 2.2]))
+    parking = float(rng.choice([0.0, 0.0, 2.2]))
     paint = _paint(rng, lanes)
     if parking == 0 and rng.random() < 0.25:
         paint = dataclasses.replace(paint, edge=int(Line.INSET))
@@ -242,7 +242,7 @@ def _boulevard(rng: np.random.Generator) -> Road:
     lanes = int(rng.choice([2, 2, 3]))
     outer = Surface.BUS_LANE if rng.random() < 0.2 else None
     return Road(
-        lanes, rng.uniform(3.1, 3.5), float(rng.choice([0.0, 2.3])), rng.uniform(3.0, 6.5), median_width=rng.uniform(2.2, 9.0),
+        lanes, rng.uniform(3.1, 3.5), float(rng.choice([0.0, 0.0, 2.3])), rng.uniform(3.0, 6.5), median_width=rng.uniform(2.2, 9.0),
         paint=dataclasses.replace(_paint(rng, lanes), outer_surface=outer), ego_lane=int(rng.integers(lanes)),
     )  # fmt: skip
 
@@ -312,13 +312,13 @@ def _draw_barriers(rng: np.random.Generator, road: Road) -> tuple[BarrierKind, B
 
     beside: dict[BarrierKind, float] = {"none": 1.0}
     if road.kind == "motorway":
-        beside = {"guard_rail": 0.6, "concrete": 0.15, "noise_wall": 0.2, "none": 0.1}
+        beside = {"guard_rail": 0.55, "concrete": 0.12, "noise_wall": 0.1, "none": 0.25}
     elif road.kind == "country":
-        beside = {"none": 0.45, "guard_rail": 0.2, "hedge": 0.2, "wire_fence": 0.15}
+        beside = {"none": 0.6, "guard_rail": 0.15, "hedge": 0.12, "wire_fence": 0.13}
     elif road.kind == "arterial":
-        beside = {"none": 0.5, "guard_rail": 0.15, "railing": 0.12, "concrete": 0.06, "noise_wall": 0.08, "hedge": 0.1, "wall": 0.06}
+        beside = {"none": 0.65, "guard_rail": 0.12, "railing": 0.08, "concrete": 0.04, "noise_wall": 0.04, "hedge": 0.05, "wall": 0.03}
     elif road.kind in ("street", "boulevard", "suburb", "industrial"):
-        beside = {"none": 0.75, "railing": 0.1, "hedge": 0.08, "wall": 0.05, "guard_rail": 0.04}
+        beside = {"none": 0.85, "railing": 0.06, "hedge": 0.05, "wall": 0.03, "guard_rail": 0.02}
     median: BarrierKind = "none"
     if road.kind == "motorway":
         median = draw({"guard_rail": 0.55, "concrete": 0.45})

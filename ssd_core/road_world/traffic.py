@@ -18,7 +18,8 @@ from ssd_core.road_world.vehicles import Unit, Vehicle, make_two_wheeler, make_v
 
 Density = Literal["free", "normal", "dense", "jam"]
 DENSITIES: tuple[Density, ...] = get_args(Density)
-DENSITY_SHARES = (0.2, 0.3, 0.28, 0.22)
+# Mostly open: near vehicles are what takes learning, but who has seen mostly full roads sees a vehicle on every empty one.
+DENSITY_SHARES = (0.42, 0.33, 0.16, 0.09)
 # The ego vehicle's body about base_link, metres: from its tail to its nose, and half its width.
 EGO_TAIL, EGO_NOSE, EGO_HALF_WIDTH = -1.0, 3.7, 0.95
 # Nobody is met farther behind and ahead of the ego vehicle: who drives out of one end comes in again at the other.
@@ -28,12 +29,14 @@ _PERIOD = REACH_BEHIND + REACH_AHEAD
 _CLEARANCE, _SIDE_CLEARANCE = 0.6, 0.12
 _SHARPEST_BEND = 0.01
 _BRAKING_SHARE = 0.35
+# The speed limit for which gaps are given, m/s.
+_TOWN_SPEED = 13.9
 # Cars, large vehicles and two-wheelers of a scene.
 _MODELS = (22, 16, 5)
 
 
 class Flow(NamedTuple):
-    """How full lanes are: bumper to bumper gaps (shortest, mean of what is added), share of large
+    """How full lanes are: bumper to bumper gaps (shortest, mean of what is added) where 50 km/h are allowed, share of large
     vehicles, mean speed as a share of the limit, and surge and reach (metres)."""
 
     shortest_gap: float
@@ -45,10 +48,10 @@ class Flow(NamedTuple):
 
 
 FLOWS: dict[Density, Flow] = {
-    "free": Flow(14.0, 60.0, 0.15, (0.68, 0.9), 2.0, REACH_AHEAD),
-    "normal": Flow(8.0, 22.0, 0.22, (0.5, 0.8), 2.5, 220.0),
-    "dense": Flow(3.5, 6.0, 0.28, (0.3, 0.6), 1.2, 150.0),
-    "jam": Flow(1.6, 1.8, 0.34, (0.1, 0.25), 0.5, 105.0),
+    "free": Flow(14.0, 110.0, 0.12, (0.68, 0.9), 2.0, REACH_AHEAD),
+    "normal": Flow(9.0, 32.0, 0.15, (0.5, 0.8), 2.5, 220.0),
+    "dense": Flow(3.5, 8.0, 0.22, (0.3, 0.6), 1.2, 150.0),
+    "jam": Flow(1.6, 1.8, 0.26, (0.1, 0.25), 0.5, 105.0),
 }
 
 
@@ -134,7 +137,7 @@ class Traffic:
 
 def make_traffic(seed: int, road: Road, density: Density) -> Traffic:
     """The traffic of a seed. In the ego vehicle's lane there is a place for the ego vehicle, whose bumpers nobody touches."""
-    flow = FLOWS[density]
+    flow = _flow_on(road, density)
     fleet = _Fleet(seed, road, flow)
     oncoming, own = list[Driver](), dict[int, list[Driver]]()
     for lane in range(road.lanes_per_direction):
@@ -149,6 +152,12 @@ def make_traffic(seed: int, road: Road, density: Density) -> Traffic:
                 rng, own[road.ego_lane], own[lane], road.lane_centre(lane, 1) - road.lane_centre(road.ego_lane, 1)
             )
     return Traffic(road, [*oncoming, *(driver for lane in own.values() for driver in lane)])
+
+
+def _flow_on(road: Road, density: Density) -> Flow:
+    """Drivers keep seconds, not metres, between them: the faster the road, the longer the gaps."""
+    flow = FLOWS[density]
+    return flow._replace(mean_gap=flow.mean_gap * max(1.0, road.speed_limit / _TOWN_SPEED))
 
 
 def _moving_over(rng: np.random.Generator, lane: list[Driver], other: list[Driver], across: float) -> list[Driver]:
@@ -169,7 +178,7 @@ def _moving_over(rng: np.random.Generator, lane: list[Driver], other: list[Drive
 
 def _oncoming_lane(rng: np.random.Generator, road: Road, lane: int, fleet: _Fleet) -> list[Driver]:
     """Its density has nothing to do with the own direction's."""
-    flow = FLOWS[DENSITIES[int(rng.choice(len(DENSITIES), p=DENSITY_SHARES))]]
+    flow = _flow_on(road, DENSITIES[int(rng.choice(len(DENSITIES), p=DENSITY_SHARES))])
     speed = road.speed_limit * rng.uniform(*flow.mean_speed)
     return [
         dataclasses.replace(driver, direction=-1, speed=-speed, follows_ego=False)

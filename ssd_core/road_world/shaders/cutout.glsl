@@ -8,8 +8,8 @@ Surface surface() {
         vec4 t = leaf_noise(leaf_place(seed, uv), LEAF_GRAIN);
         // Gaps between clumps show the dark inside, single leaves catch the light.
         float outside = smoothstep(0.25, 0.95, t.a);
-        s.albedo = colour * (0.22 + 1.28 * outside) * (0.8 + 0.4 * t.r);
-        open_sky = 0.45 + 0.55 * outside;
+        s.albedo = colour * (0.4 + 1.15 * outside) * (0.8 + 0.4 * t.r);
+        open_sky = 0.6 + 0.4 * outside;
         // Leaves let some light through: soften the dark side, and point every clump its own way.
         s.normal = normalize(n + vec3(0.0, 0.0, 0.3) + (t.rgb - 0.5) * 1.3);
     } else if (material == BLADES) {
