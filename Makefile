@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples | make weights | make test-tensorrt
+# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples | make weights | make experiment | make test-tensorrt
 # PYTHON=python3.12 chooses the interpreter, TORCH="torch==2.13.0" the build of torch that is installed first.
 
 PYTHON ?= python3
@@ -25,7 +25,7 @@ STAMP := $(VENV)/.setup-done
 # MCAP, sheets and videos need no display; EGL does the rendering, on a software rasteriser if there is no GPU.
 APT_PACKAGES := libegl1 libgl1 libgl1-mesa-dri
 
-.PHONY: setup demo test test-tensorrt lint samples weights clean
+.PHONY: setup demo test test-tensorrt lint samples weights experiment clean
 
 setup: $(STAMP)
 
@@ -79,6 +79,15 @@ WEIGHTS_RUN ?= runs/supervised_rendered
 weights: $(STAMP)
 	$(BIN)/ssd-depth train --config training/recipes/supervised_rendered.yaml --out $(WEIGHTS_RUN)
 	@echo "To ship them: cp $(WEIGHTS_RUN)/last/* ssd_core/weights/bundled/, and write what they are into ssd_core/weights/README.md"
+
+# The paper's claim in miniature: what is missing of docs/results/experiment is trained, judged and written there, a file a job. Given
+# again, it goes on; MINUTES=60 begins no further job after an hour.
+EXPERIMENT_RUNS ?= runs/experiment
+MINUTES ?=
+
+experiment: $(STAMP)
+	$(BIN)/ssd-depth experiment --config training/experiment.yaml --out $(EXPERIMENT_RUNS) --results docs/results/experiment \
+	  $(if $(MINUTES),--minutes $(MINUTES))
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

@@ -11,6 +11,7 @@ from rich.console import Console
 from ssd_core.command_line.dataset import dataset
 from ssd_core.command_line.doctor import doctor
 from ssd_core.command_line.evaluate import evaluate
+from ssd_core.command_line.experiment import experiment
 from ssd_core.command_line.export import export
 from ssd_core.command_line.extract import extract
 from ssd_core.command_line.nuscenes_to_bag import nuscenes_to_bag
@@ -32,6 +33,7 @@ app.command()(render)
 app.command()(render_dataset)
 app.command()(render_sheet)
 app.command()(train)
+app.command()(experiment)
 app.command()(synthesize)
 app.command()(export)
 app.command()(doctor)

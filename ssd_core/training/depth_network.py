@@ -67,6 +67,7 @@ def depth_parameter_groups(model: DepthModel, encoder_learning_rate: float, head
     return [{"params": encoder, "lr": encoder_learning_rate}, {"params": head, "lr": head_learning_rate}]
 
 
+@torch.no_grad()
 def predict_metres(model: DepthModel, sample: Sample) -> npt.NDArray[np.float32]:
     """Depth of a picture of the network's input size, with its camera."""
     assert sample.camera is not None

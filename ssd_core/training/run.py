@@ -37,8 +37,8 @@ def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Con
     Raises ConfigurationError naming the key path, DataError, ModelLoadError, or TrainingError.
     """
     config = load_recipe(recipe, overrides)
-    train = [_folder_of(source, console) for source in config.data.train]
-    validation = [_folder_of(source, console) for source in config.data.validation]
+    train = [data_folder(source, console) for source in config.data.train]
+    validation = [data_folder(source, console) for source in config.data.validation]
     if PartialState().is_main_process:
         save_configuration(out / "configuration.yaml", config)
     trainer = Trainer(_task(config, train, validation), config.loop, out, console)
@@ -62,7 +62,7 @@ def _task(config: Config, train: Sequence[Path], validation: Sequence[Path]) -> 
     return SupervisedTask(config, train, validation)
 
 
-def _folder_of(source: Path | ScenePlan | RecordedVideo, console: Console) -> Path:
+def data_folder(source: Path | ScenePlan | RecordedVideo, console: Console) -> Path:
     """Where a recording is; a plan is rendered into the cache first, once for all runs with the same plan."""
     if isinstance(source, Path):
         return source

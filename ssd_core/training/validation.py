@@ -30,6 +30,19 @@ _PRIOR_STEP = 5
 _PRIOR = "row prior, absRel-optimal"
 
 
+class FrameErrors(NamedTuple):
+    """How one frame's depth compares with the truth; metrics as in `DepthMetrics`."""
+
+    sequence: str
+    condition: str
+    abs_rel: float
+    abs_rel_median: float
+    """After scaling by the median of truth/prediction."""
+    d1: float
+    scale: float
+    """That median."""
+
+
 class _Instant(NamedTuple):
     """One camera at one time, in all conditions there are."""
 
@@ -50,20 +63,30 @@ class DepthJudge:
         """For each condition "<condition>/abs_rel", ".../abs_rel_median", ".../d1", ".../scale" (median of truth/prediction) and
         ".../row_prior", the absRel of the row prior that was chosen for its absRel.
         """
-        collected: dict[str, list[tuple[float, float, float, float]]] = {}
-        for reader, frame, truth in _frames_with_depth(self._instants):
-            errors = self._errors(predict, reader.image(frame), frame, truth)
-            if errors is not None:
-                collected.setdefault(frame.condition, []).append(errors)
+        collected: dict[str, list[FrameErrors]] = {}
+        for errors in self.measure(predict):
+            collected.setdefault(errors.condition, []).append(errors)
         figures: dict[str, float] = {}
         for condition, values in sorted(collected.items()):
-            raw, scaled, close, ratio = np.array(values).T
+            raw, scaled, close, ratio = np.array([errors[2:] for errors in values]).T
             named = {"abs_rel": raw.mean(), "abs_rel_median": scaled.mean(), "d1": close.mean(), "scale": np.median(ratio)}
             named |= {"row_prior": self._priors()[condition]} if condition in self._priors() else {}
             figures |= {f"{condition}/{name}": float(value) for name, value in named.items()}
         return figures
 
-    def _errors(self, predict: PredictDepth, image: Image, frame: Frame, truth: Depth) -> tuple[float, float, float, float] | None:
+    def measure(self, predict: PredictDepth) -> Iterator[FrameErrors]:
+        """Errors of each frame that has depth to compare with."""
+        for reader, frame, truth in _frames_with_depth(self._instants):
+            errors = self._errors(predict, reader.image(frame), frame, truth)
+            if errors is not None:
+                yield errors
+
+    def row_prior(self) -> PredictDepth | None:
+        """A depth for each row of the picture, the best for absRel by known depths of what is learnt on; None where there are none."""
+        prior = learn_row_prior(self._learnt_on, self._cap)
+        return None if prior is None else lambda sample: prior([sample.image], [sample.camera])[0].values
+
+    def _errors(self, predict: PredictDepth, image: Image, frame: Frame, truth: Depth) -> FrameErrors | None:
         assert frame.camera is not None
         sample = Resize(*self._size)(Sample(image, frame.camera.scaled(image.shape[1], image.shape[0])))
         depth = resize_depth(predict(sample), (truth.shape[1], truth.shape[0]))
@@ -72,22 +95,15 @@ class DepthJudge:
             return None
         scaled = depth_metrics(depth * scale, truth, self._cap)
         assert scaled is not None
-        return metrics["abs_rel"], scaled["abs_rel"], metrics["d1"], scale
+        return FrameErrors(frame.sequence, frame.condition, metrics["abs_rel"], scaled["abs_rel"], metrics["d1"], scale)
 
     def _priors(self) -> dict[str, float]:
         if self._prior_errors is None:
-            prior = learn_row_prior(self._learnt_on, self._cap)
-            self._prior_errors = {} if prior is None else self._errors_of(prior)
+            prior, collected = self.row_prior(), dict[str, list[float]]()
+            for errors in self.measure(prior) if prior is not None else ():
+                collected.setdefault(errors.condition, []).append(errors.abs_rel)
+            self._prior_errors = {condition: float(np.mean(values)) for condition, values in collected.items()}
         return self._prior_errors
-
-    def _errors_of(self, prior: CameraPrior) -> dict[str, float]:
-        collected: dict[str, list[float]] = {}
-        for _, frame, truth in _frames_with_depth(self._instants):
-            blank = np.zeros((*truth.shape, 3), dtype=np.uint8)
-            metrics = depth_metrics(prior([blank], [frame.camera])[0].values, truth, self._cap)
-            if metrics is not None:
-                collected.setdefault(frame.condition, []).append(metrics["abs_rel"])
-        return {condition: float(np.mean(values)) for condition, values in collected.items()}
 
 
 def known_depth(source: FrameSource, frame: Frame) -> Depth | None:

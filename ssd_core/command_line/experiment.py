@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`ssd-depth experiment`: the rows of an ablation, seed by seed, and their table."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def experiment(
+    config: Annotated[Path, typer.Option(help="Rows, seeds and test scenes (YAML); see training/experiment.yaml.")],
+    out: Annotated[Path, typer.Option(help="Folder for the runs; unfinished ones go on.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results, a file a job; jobs whose file is there are done.")],
+    row: Annotated[list[str] | None, typer.Option(help="Only this row and the one it learns from; may be given again.")] = None,
+    minutes: Annotated[float | None, typer.Option(min=0, help="Begin no further job after so long; 0 writes the table only.")] = None,
+) -> None:
+    """Train and judge what is missing, then write table.md and table.png beside the results; run it again to go on after a stop."""
+    from ssd_core.evaluation.ablation import draw_table, make_table, read_results
+    from ssd_core.storage.atomic_write import atomic_write_text
+    from ssd_core.storage.configuration import load_configuration
+    from ssd_core.training.experiment import ROW_PRIOR, ExperimentConfig, Places, all_jobs, run_job
+
+    console = Console()
+    settings = load_configuration(ExperimentConfig, config)
+    places = Places(config.parent, out, results)
+    jobs = [job for job in all_jobs(settings, row or []) if not places.result(job.run).exists()]
+    started, left = time.monotonic(), len(jobs)
+    for job in jobs:
+        if minutes is not None and time.monotonic() - started >= 60 * minutes:
+            break
+        console.rule(f"{job.row.says}, seed {job.seed}")
+        left -= run_job(job, settings, places, console, _translate)
+    says = {ROW_PRIOR: "row prior, absRel-optimal", **{name: line.says for name, line in settings.rows.items()}}
+    found = read_results(results)
+    table = make_table(found, says, {name: line.against for name, line in settings.rows.items()})
+    atomic_write_text(results / "table.md", table)
+    draw_table(results / "table.png", found, says)
+    console.print(table, highlight=False, markup=False, soft_wrap=True)
+    if left:
+        console.print(f"jobs left: {left}; run the same command again", highlight=False)
+    console.print(f"-> {results / 'table.md'}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _translate(folder: Path, translator: str) -> None:
+    from ssd_core.command_line.synthesize import Target, TranslatorKind, synthesize
+
+    synthesize(data=folder, translator=TranslatorKind(translator), condition=[Target.NIGHT, Target.RAIN])
