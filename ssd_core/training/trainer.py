@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torch.utils.tensorboard.writer import SummaryWriter
 
-from ssd_core.data.triplets import EpochOrder
+from ssd_core.data.triplets import Draw, EpochOrder
 from ssd_core.images.codec import write_image
 from ssd_core.runtime.backends.torch import cpu_multiplies_bf16
 from ssd_core.storage.atomic_write import atomic_write, atomic_write_text
@@ -155,28 +155,33 @@ class Trainer:
         return decision[0]
 
     def _steps(self) -> Iterator[list[Any]]:
+        """The batches of each step to come."""
+        state, size = self.progressed, self.loop.batch_size
+        # What fills no whole step at the end of an epoch is left out.
+        of_epoch = len(self._order) // (size * self.loop.accumulation) * size * self.loop.accumulation
+        loader: Iterator[Any] | None = None
         while not self.is_finished:
-            loader = self._loader()
-            batches: list[Any] = []
-            for batch in loader:
-                batches.append(batch)
-                if len(batches) == self.loop.accumulation:
-                    yield batches
-                    batches = []
-            self.progressed.epoch, self.progressed.position = self.progressed.epoch + 1, 0
+            if state.position >= of_epoch:
+                state.epoch, state.position = state.epoch + 1, 0
+            if loader is None:
+                loader = iter(self._loader(self._draws(state.epoch, state.position, of_epoch)))
+            yield [next(loader) for _ in range(self.loop.accumulation)]
 
-    def _loader(self) -> DataLoader[Any]:
-        self._order.set_epoch(self.progressed.epoch)
-        draws = list(self._order)[self.progressed.position :]
+    def _draws(self, epoch: int, position: int, of_epoch: int) -> Iterator[list[Draw]]:
+        """Batch by batch without end, from one epoch into the next."""
+        while True:
+            self._order.set_epoch(epoch)
+            draws = list(self._order)[position:of_epoch]
+            yield from (draws[start : start + self.loop.batch_size] for start in range(0, len(draws), self.loop.batch_size))
+            epoch, position = epoch + 1, 0
+
+    def _loader(self, draws: Iterator[list[Draw]]) -> DataLoader[Any]:
         return DataLoader(
             self.task.dataset,
-            batch_size=self.loop.batch_size,
-            sampler=draws,  # type: ignore[arg-type]
+            batch_sampler=draws,  # type: ignore[arg-type]
             num_workers=self.loop.workers,
-            drop_last=True,
-            # Forking after EGL or a thread pool was started can hang; workers start clean.
+            # Forking after EGL or a thread pool was started can hang; workers start clean, and once for all epochs: starting takes seconds.
             multiprocessing_context="forkserver" if self.loop.workers else None,
-            persistent_workers=False,
         )
 
     def _advance(self, batches: list[Any], progress: Progress, bar: Any) -> dict[str, float] | None:
