@@ -32,6 +32,9 @@ def experiment(
     for job in jobs:
         if minutes is not None and time.monotonic() - started >= 60 * minutes:
             break
+        if job.teachers_run is not None and not places.result(job.teachers_run).exists():
+            # Its training was stopped by the recipe's `minutes`.
+            continue
         console.rule(f"{job.row.says}, seed {job.seed}")
         left -= run_job(job, settings, places, console, _translate)
     says = {ROW_PRIOR: "row prior, absRel-optimal", **{name: line.says for name, line in settings.rows.items()}}

@@ -81,6 +81,11 @@ class Job(NamedTuple):
         """Name of its folder and of its result."""
         return f"{self.name}_{self.seed}"
 
+    @property
+    def teachers_run(self) -> str | None:
+        """The run that it learns from."""
+        return None if self.row.teacher is None else f"{self.row.teacher}_{self.seed}"
+
 
 class Places(NamedTuple):
     """Where recipes, runs and results are."""
@@ -103,7 +108,9 @@ def all_jobs(config: ExperimentConfig, rows: Sequence[str] = ()) -> list[Job]:
     if unknown:
         raise ConfigurationError(f"there is no row {', '.join(sorted(unknown))}; there is {', '.join(config.rows)}")
     wanted = set(rows or config.rows)
-    wanted |= {row.teacher for name in wanted if (row := config.rows[name]).teacher is not None}
+    # From below, since teachers stand above, and may have teachers themselves.
+    for name, row in reversed(config.rows.items()):
+        wanted |= {row.teacher} if name in wanted and row.teacher is not None else set()
     return [Job(name, row, seed) for seed in config.seeds for name, row in config.rows.items() if name in wanted]
 
 
@@ -117,8 +124,8 @@ def run_job(
     """
     recipe, folder = places.recipes / job.row.recipe, places.runs / job.run
     changes = [*job.row.changes, f"loop.seed={job.seed}"]
-    if job.row.teacher is not None:
-        changes.append(f"teacher={json.dumps(str(places.runs / Job(job.row.teacher, job.row, job.seed).run / 'last'))}")
+    if job.teachers_run is not None:
+        changes.append(f"teacher={json.dumps(str(places.runs / job.teachers_run / 'last'))}")
     if job.row.translator is not None:
         changes.append(f"data.translator={job.row.translator}")
     learning = load_recipe(recipe, changes)
