@@ -22,7 +22,9 @@ def structural_dissimilarity(first: Tensor, second: Tensor) -> Tensor:
     first, second = (functional.pad(image, (1, 1, 1, 1), mode="reflect") for image in (first, second))
 
     def window_mean(image: Tensor) -> Tensor:
-        return functional.avg_pool2d(image, kernel_size=3, stride=1)
+        # On processors several times faster than avg_pool2d.
+        lines = image[..., :-2, :] + image[..., 1:-1, :] + image[..., 2:, :]
+        return (lines[..., :-2] + lines[..., 1:-1] + lines[..., 2:]) / 9
 
     mean_first, mean_second = window_mean(first), window_mean(second)
     variance_first = window_mean(first * first) - mean_first * mean_first

@@ -147,9 +147,11 @@ class CorrelationPoseNet(nn.Module):
         rows, columns = self.config.search
         correlation = correlate(first, second, rows, columns)
         share = (correlation * self.log_sharpness.exp()).softmax(dim=1)
-        v, u = (offsets.to(share).reshape(1, -1, 1, 1) for offsets in _offsets(rows, columns))
-        flow = torch.stack([(share * u).sum(dim=1), (share * v).sum(dim=1)], dim=1)
-        spread = (share * ((u - flow[:, :1]) ** 2 + (v - flow[:, 1:]) ** 2)).sum(dim=1, keepdim=True)
+        v, u = (offsets.to(share).flatten() for offsets in _offsets(rows, columns))
+        # Means over the shifts of u, v and their squares, all at once.
+        means = torch.einsum("ks,bshw->bkhw", torch.stack([u, v, u * u + v * v]), share)
+        flow = means[:, :2]
+        spread = (means[:, 2:] - flow.square().sum(dim=1, keepdim=True)).clamp(min=0)
         known = torch.cat([current, correlation.amax(dim=1, keepdim=True), spread], dim=1)
         return flow, (self.confidence(known).sigmoid() / (0.05 + spread))[:, 0]
 
@@ -162,10 +164,18 @@ def correlate(first: Tensor, second: Tensor, rows: int, columns: int) -> Tensor:
 
     Shifts row by row from the top left; cells outside count zero.
     """
-    height, width = first.shape[-2:]
+    batch, _, height, width = first.shape
     padded = nn.functional.pad(second, (columns, columns, rows, rows))
-    shifted = (padded[..., row : row + height, column : column + width] for row in range(2 * rows + 1) for column in range(2 * columns + 1))
-    return torch.stack([(first * other).sum(dim=1) for other in shifted], dim=1)
+    lines = first.permute(0, 2, 3, 1).flatten(0, 1)
+    bands = []
+    for row in range(2 * rows + 1):
+        # A line of cells with one of the other image, all with all; of these the band about the diagonal is wanted. Ten times as much
+        # is multiplied as needed, and it is many times faster than shift by shift.
+        others = padded[:, :, row : row + height].permute(0, 2, 1, 3).flatten(0, 1)
+        products = torch.bmm(lines, others).flatten(1)
+        band = nn.functional.pad(products, (0, width)).unflatten(1, (width, width + 2 * columns + 1))
+        bands.append(band[..., : 2 * columns + 1])
+    return torch.stack(bands, dim=1).unflatten(0, (batch, height)).permute(0, 2, 4, 1, 3).flatten(1, 2)
 
 
 def create_pose_net(config: PoseNetConfig, seed: int = 0, encoder: str | Path | None = None) -> PoseNet:
