@@ -5,10 +5,15 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+
+if TYPE_CHECKING:
+    from ssd_core.training.experiment import ExperimentConfig
+
+TABLE_FILE = "table.md"
 
 
 def experiment(
@@ -18,11 +23,9 @@ def experiment(
     row: Annotated[list[str] | None, typer.Option(help="Only this row and the one it learns from; may be given again.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Begin no further job after so long; 0 writes the table only.")] = None,
 ) -> None:
-    """Train and judge what is missing, then write table.md and table.png beside the results; run it again to go on after a stop."""
-    from ssd_core.evaluation.ablation import draw_table, make_table, read_results
-    from ssd_core.storage.atomic_write import atomic_write_text
+    """Train and judge what is missing; after each job table.md and table.png are beside the results. Run it again to go on after a stop."""
     from ssd_core.storage.configuration import load_configuration
-    from ssd_core.training.experiment import ROW_PRIOR, ExperimentConfig, Places, all_jobs, run_job
+    from ssd_core.training.experiment import ExperimentConfig, Places, all_jobs, run_job
 
     console = Console()
     settings = load_configuration(ExperimentConfig, config)
@@ -36,16 +39,28 @@ def experiment(
             # Its training was stopped by the recipe's `minutes`.
             continue
         console.rule(f"{job.row.says}, seed {job.seed}")
-        left -= run_job(job, settings, places, console, _translate)
+        if run_job(job, settings, places, console, _translate):
+            left -= 1
+            console.print(_write_table(settings, results), highlight=False, markup=False, soft_wrap=True)
+    if left == len(jobs):
+        console.print(_write_table(settings, results), highlight=False, markup=False, soft_wrap=True)
+    if left:
+        console.print(f"jobs left: {left}; run the same command again", highlight=False)
+    console.print(f"-> {results / TABLE_FILE}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _write_table(settings: ExperimentConfig, results: Path) -> str:
+    """Of all results there are, beside them; the text is returned."""
+    from ssd_core.evaluation.ablation import draw_table, make_table, read_results
+    from ssd_core.storage.atomic_write import atomic_write_text
+    from ssd_core.training.experiment import ROW_PRIOR
+
     says = {ROW_PRIOR: "row prior, absRel-optimal", **{name: line.says for name, line in settings.rows.items()}}
     found = read_results(results)
     table = make_table(found, says, {name: line.against for name, line in settings.rows.items()})
-    atomic_write_text(results / "table.md", table)
-    draw_table(results / "table.png", found, says)
-    console.print(table, highlight=False, markup=False, soft_wrap=True)
-    if left:
-        console.print(f"jobs left: {left}; run the same command again", highlight=False)
-    console.print(f"-> {results / 'table.md'}", highlight=False, soft_wrap=True, markup=False)
+    atomic_write_text(results / TABLE_FILE, table)
+    draw_table((results / TABLE_FILE).with_suffix(".png"), found, says)
+    return table
 
 
 def _translate(folder: Path, translator: str) -> None:
