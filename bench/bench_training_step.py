@@ -74,7 +74,7 @@ def _trainer(recipe: Path, overrides: list[str], video: Path, out: Path) -> Trai
 
 def _bare(trainer: Trainer, steps: int) -> float:
     """Seconds of depth and pose network on one batch, again and again."""
-    batch = {name: value for name, value in next(iter(trainer._loader())).items() if isinstance(value, torch.Tensor)}
+    batch = {name: value for name, value in next(trainer._steps())[0].items() if isinstance(value, torch.Tensor)}
     device = trainer.accelerator.device
     inputs, images = (pixels(batch[name].to(device)) for name in ("input", "images"))
     intrinsics, scale = batch["intrinsics"].to(device), torch.ones(len(inputs), device=device)

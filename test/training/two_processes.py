@@ -26,7 +26,7 @@ def main(recipe: Path, out: Path) -> None:
     folders = [source.path for source in config.data.train if hasattr(source, "path")]
     trainer = Trainer(TeacherTask(config, folders, folders), config.loop, out.parent / "run", Console(quiet=True))
     trainer._prepared.zero_grad = lambda: None
-    trainer._step([next(iter(trainer._loader()))])
+    trainer._step(next(trainer._steps()))
     if trainer.accelerator.is_main_process:
         gradients = {name: value.grad for name, value in trainer.task.module.named_parameters() if value.grad is not None}
         torch.save({"processes": trainer.accelerator.num_processes, "gradients": gradients}, out)
