@@ -77,12 +77,12 @@ def _bare(trainer: Trainer, steps: int) -> float:
     batch = {name: value for name, value in next(trainer._steps())[0].items() if isinstance(value, torch.Tensor)}
     device = trainer.accelerator.device
     inputs, images = (pixels(batch[name].to(device)) for name in ("input", "images"))
-    intrinsics, scale = batch["intrinsics"].to(device), torch.ones(len(inputs), device=device)
+    intrinsics, input_intrinsics = (batch[name].to(device) for name in ("intrinsics", "input_intrinsics"))
     trainer._module.train()
 
     def step() -> None:
         with trainer.accelerator.autocast():
-            prediction = trainer._module(inputs, scale, images, intrinsics)
+            prediction = trainer._module(inputs, input_intrinsics, images, intrinsics)
         (prediction.depth.mean() + prediction.pose.neighbours_from_current.sum()).backward()
         trainer._module.zero_grad()
 
