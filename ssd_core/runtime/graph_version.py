@@ -11,6 +11,7 @@ _SOURCES = (
     "ssd_core.runtime.export",
     "ssd_core.model.depth_model",
     "ssd_core.model.convolutional",
+    "ssd_core.model.efficientnet_lite",
     "ssd_core.model.checkpoint",
     "ssd_core.model.config",
 )

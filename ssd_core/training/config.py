@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pydantic
 
-from ssd_core.model.config import check_input_size
+from ssd_core.model.config import ConvolutionalSize, EncoderSize, LiteSize, ResNetSize, check_input_size
 from ssd_core.storage.configuration import StrictModel
+
+_SIZES = {"vit": get_args(EncoderSize), "resnet": get_args(ResNetSize), "efficientnet": get_args(LiteSize)}
 
 
 class LoopConfig(StrictModel):
@@ -48,15 +50,17 @@ class LoopConfig(StrictModel):
 class ModelConfig(StrictModel):
     """The depth network that is trained."""
 
-    architecture: Literal["vit", "resnet"] = "vit"
-    """With `start: random`: DINOv2 with a DPT head, or a ResNet-18 with a U-Net decoder, which learns from scratch much faster."""
+    architecture: Literal["vit", "resnet", "efficientnet"] = "vit"
+    """With `start: random`: DINOv2 with a DPT head; or with a U-Net decoder a ResNet-18, which learns from scratch much faster, or an
+    EfficientNet-Lite."""
     start: str = "random"
     """`random`, or a checkpoint to go on from: `bundled`, a folder, a Hub id."""
     encoder: str | None = None
     """With `start: random`: pretrained weights for the encoder, a Hub id or a folder in that format (`facebook/dinov2-small`; for
-    `architecture: resnet`, `size: full`: `microsoft/resnet-18`)."""
-    size: Literal["ti", "s", "b", "l", "half", "full"] = "s"
-    """With `start: random`: ViT-Ti, S, B or L, B is the paper's; of a ResNet-18 all its channels or half of them."""
+    `architecture: resnet`, `size: full`: `microsoft/resnet-18`); for `architecture: efficientnet` `imagenet`, which comes with the
+    package's [train] extra for size lite0."""
+    size: EncoderSize | ConvolutionalSize = "s"
+    """With `start: random`: ViT-Ti, S, B or L, B is the paper's; of a ResNet-18 all its channels or half; EfficientNet-Lite 0 to 2."""
     input_size: tuple[int, int] = (784, 518)
     """(width, height) of the network's input, multiples of 14; the paper's 784x518."""
     other_input_sizes: tuple[tuple[int, int], ...] = ()
@@ -84,7 +88,7 @@ class ModelConfig(StrictModel):
 
     @pydantic.model_validator(mode="after")
     def _has_a_size_of_its_architecture(self) -> ModelConfig:
-        sizes = ("half", "full") if self.architecture == "resnet" else ("ti", "s", "b", "l")
+        sizes = _SIZES[self.architecture]
         if self.start == "random" and self.size not in sizes:
             raise ValueError(f"size {self.size!r} isn't one of architecture {self.architecture!r}; choose {', '.join(sizes)}")
         return self

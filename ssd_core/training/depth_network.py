@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +12,15 @@ from torch import Tensor
 
 from ssd_core.data.transforms import Sample
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint
-from ssd_core.model.config import ModelDescription, TrainingCamera
+from ssd_core.model.config import ConvolutionalSize, EncoderSize, ModelDescription, Preprocessing, TrainingCamera
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.encoder_weights import load_encoder
 from ssd_core.training.config import ModelConfig
 from ssd_core.weights import BUNDLED, bundled_folder
+
+_HALVES = (0.5, 0.5, 0.5)
+"""What EfficientNet-Lite's ImageNet weights were trained with: pixels from -1 to 1."""
 
 
 def describe(
@@ -36,6 +39,7 @@ def describe(
         min_depth=config.min_depth,
         max_depth=config.canonical_max_depth or config.max_depth,
         trusted_depth=config.max_depth,
+        preprocessing=Preprocessing(mean=_HALVES, std=_HALVES) if config.architecture == "efficientnet" else Preprocessing(),
         training_camera=camera,
         focal_normalisation=focal_length is not None,
         camera_input=config.camera_input,
@@ -49,11 +53,11 @@ def make_model(config: ModelConfig, description: ModelDescription, seed: int) ->
         model = open_checkpoint(bundled_folder() if config.start == BUNDLED else config.start).load_model()
         if model.description.camera_input != description.camera_input:
             raise ModelLoadError(f"model.camera_input: set it to {str(model.description.camera_input).lower()}, as {config.start} has it")
-        return type(model)(model.network, description)
-    if config.size == "half" or config.size == "full":
-        model = ConvolutionalDepthModel.create_convolutional(config.size, description, seed)
+        return type(model)(model.network, description.model_copy(update={"preprocessing": model.description.preprocessing}))
+    if config.architecture == "vit":
+        model = DepthModel.create(cast("EncoderSize", config.size), description, seed)
     else:
-        model = DepthModel.create(config.size, description, seed)
+        model = ConvolutionalDepthModel.create_convolutional(cast("ConvolutionalSize", config.size), description, seed)
     if config.encoder is not None:
         load_encoder(model, config.encoder)
     return model

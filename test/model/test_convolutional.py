@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The convolutional network: sizes, place of its cells, checkpoints, ImageNet encoders, and the same depth in every backend."""
+"""The convolutional networks: sizes, place of their cells, checkpoints, ImageNet encoders, and the same depth in every backend."""
 
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pytest
@@ -14,17 +15,25 @@ from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint, save_chec
 from ssd_core.model.config import ModelDescription, TrainingCamera
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import FIRST_DEPTH
+from ssd_core.model.efficientnet_lite import Stage
 from ssd_core.model.encoder_weights import load_encoder
 from ssd_core.runtime.estimator import DepthEstimator
 
 TINY = (8, 8, 16, 16)
+TINY_LITE = (Stage(1, 8, 1, 1, 3), Stage(2, 8, 1, 2, 5), Stage(2, 8, 1, 2, 3), Stage(2, 16, 2, 2, 5), Stage(2, 16, 1, 2, 3))
+SHAPES = {"resnet": TINY, "efficientnet": TINY_LITE}
 DESCRIPTION = ModelDescription(parametrisation="sigmoid_disparity", input_size=(98, 70))
 
 
+@pytest.fixture(scope="module", params=SHAPES)
+def shape(request: pytest.FixtureRequest) -> Any:
+    return SHAPES[request.param]
+
+
 @pytest.fixture(scope="module")
-def model() -> ConvolutionalDepthModel:
+def model(shape: Any) -> ConvolutionalDepthModel:
     """With statistics and an output that vary, so that equality means something."""
-    model = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION)
+    model = ConvolutionalDepthModel.create_convolutional(shape, DESCRIPTION)
     normalisations = [module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     for module in normalisations:
         module.momentum = 1.0  # the statistics are at once those of the pictures
@@ -35,19 +44,20 @@ def model() -> ConvolutionalDepthModel:
 
 
 @pytest.mark.parametrize("size", [(308, 168), (392, 126), (252, 196), (98, 70), (14, 14), (518, 42)])
-def test_all_multiples_of_14_work_and_training_starts_at_a_middling_distance(size: tuple[int, int]) -> None:
-    fresh = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION, seed=3).train()
+def test_all_multiples_of_14_work_and_training_starts_at_a_middling_distance(shape: Any, size: tuple[int, int]) -> None:
+    fresh = ConvolutionalDepthModel.create_convolutional(shape, DESCRIPTION, seed=3).train()
     with torch.inference_mode():
         depth = fresh(torch.rand(2, 3, size[1], size[0]))
     assert depth.shape == (2, 1, size[1], size[0])
     assert depth.median().item() == pytest.approx(FIRST_DEPTH, rel=0.5)
 
 
-def test_a_network_that_sees_its_camera_starts_at_a_flat_road() -> None:
+@pytest.mark.parametrize("size", ["half", "lite0"])
+def test_a_network_that_sees_its_camera_starts_at_a_flat_road(size: Literal["half", "lite0"]) -> None:
     camera = TrainingCamera(width=98, height=70, fx=120, fy=120)
     known = {"camera_input": True, "focal_normalisation": True, "training_camera": camera}
     # In training mode, since the normalisations have no statistics yet.
-    fresh = ConvolutionalDepthModel.create_convolutional("half", DESCRIPTION.model_copy(update=known)).train()
+    fresh = ConvolutionalDepthModel.create_convolutional(size, DESCRIPTION.model_copy(update=known)).train()
     lens = PinholeCamera(98, 70, 60.0, 50.0, 49.0, 20.0)
     with torch.inference_mode():
         depth = fresh.predict_metres(torch.rand(1, 3, 70, 98), torch.from_numpy(lens.matrix).float()[None]).depth[0, 0]
@@ -78,11 +88,11 @@ def test_doubled_cells_lie_at_twice_their_place_where_sides_do_not_divide() -> N
     assert joined.nonzero().tolist() == [[2, 2], [2, 3], [3, 2], [3, 3], [4, 6]]
 
 
-def test_seeds_decide_the_weights_and_nothing_else_is_drawn() -> None:
+def test_seeds_decide_the_weights_and_nothing_else_is_drawn(shape: Any) -> None:
     torch.manual_seed(5)
     expected = torch.rand(1)
     torch.manual_seed(5)
-    first, again, other = (ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION, seed).train() for seed in (3, 3, 4))
+    first, again, other = (ConvolutionalDepthModel.create_convolutional(shape, DESCRIPTION, seed).train() for seed in (3, 3, 4))
     assert torch.equal(torch.rand(1), expected)
     images = torch.rand(2, 3, 70, 98)
     with torch.inference_mode():
@@ -95,8 +105,8 @@ def test_only_sigmoid_disparity() -> None:
         ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION.model_copy(update={"parametrisation": "metric"}))
 
 
-def test_every_parameter_learns(model: ConvolutionalDepthModel) -> None:
-    learning = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION).train()
+def test_every_parameter_learns(shape: Any) -> None:
+    learning = ConvolutionalDepthModel.create_convolutional(shape, DESCRIPTION).train()
     learning(torch.rand(2, 3, 70, 98)).log().std().backward()
     assert [name for name, parameter in learning.named_parameters() if parameter.grad is None] == []
 
@@ -107,17 +117,21 @@ def test_tokens_are_the_deepest_cells(model: ConvolutionalDepthModel) -> None:
     assert prediction.patch_tokens.shape == (2, 3 * 4, 16)
 
 
+def first_normalization(model: ConvolutionalDepthModel) -> Any:
+    return next(module for module in model.modules() if isinstance(module, torch.nn.BatchNorm2d))
+
+
 @pytest.mark.parametrize("half", [False, True])
 def test_round_trip(model: ConvolutionalDepthModel, tmp_path: Path, half: bool) -> None:
     with torch.no_grad():
-        statistics = model.network.backbone.embedder.embedder.normalization.running_var
+        statistics = first_normalization(model).running_var
         statistics[0] = 1e-9  # zero in float16
     save_checkpoint(tmp_path / "m", model, half=half)
     checkpoint = open_checkpoint(tmp_path / "m")
     loaded = checkpoint.load_model()
     assert isinstance(loaded, ConvolutionalDepthModel) and not loaded.training
     assert {value.dtype for value in loaded.state_dict().values()} == {torch.float32, torch.int64}
-    assert torch.equal(loaded.network.backbone.embedder.embedder.normalization.running_var, statistics)
+    assert torch.equal(first_normalization(loaded).running_var, statistics)
     images = torch.rand(1, 3, 70, 98)
     with torch.inference_mode():
         torch.testing.assert_close(loaded(images), model(images), rtol=0.05 if half else 1e-6, atol=0)
@@ -137,10 +151,10 @@ def test_tensors_that_do_not_fit_are_named(model: ConvolutionalDepthModel, tmp_p
 
 @pytest.mark.parametrize("backend", ["torch", "openvino"])
 @pytest.mark.parametrize("guesses", [False, True])
-def test_a_network_that_sees_its_camera(tmp_path: Path, backend: str, guesses: bool) -> None:
+def test_a_network_that_sees_its_camera(shape: Any, tmp_path: Path, backend: str, guesses: bool) -> None:
     camera = TrainingCamera(width=98, height=70, fx=90, fy=90)
     known = {"camera_input": True, "focal_normalisation": guesses, "training_camera": camera}
-    seeing = ConvolutionalDepthModel.create_convolutional(TINY, DESCRIPTION.model_copy(update=known)).train()
+    seeing = ConvolutionalDepthModel.create_convolutional(shape, DESCRIPTION.model_copy(update=known)).train()
     pixels = torch.rand(2, 3, 70, 98)
     cameras = [PinholeCamera(98, 70, 90.0, 80.0, 49.0, row) for row in (35.0, 20.0)]
     intrinsics = torch.stack([torch.from_numpy(camera.matrix).float() for camera in cameras])

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from tiny_networks import CONVOLUTIONAL_SIZE, SIZE, description, tiny_convolutional, tiny_transformer
+from tiny_networks import CONVOLUTIONAL_SIZE, SIZE, description, tiny_convolutional, tiny_efficientnet, tiny_transformer
 
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.runtime.export import FixedSizeNetwork, export_program
@@ -18,6 +18,7 @@ MODELS: dict[str, tuple[Callable[[], DepthModel], tuple[int, int]]] = {
     "tiny": (tiny_transformer, SIZE),
     "tiny that sees its camera": (lambda: tiny_transformer(camera_input=True), SIZE),
     "convolutional": (tiny_convolutional, CONVOLUTIONAL_SIZE),
+    "efficientnet": (tiny_efficientnet, CONVOLUTIONAL_SIZE),
     "ti": (lambda: DepthModel.create("ti", description()), (126, 98)),
 }
 

@@ -13,6 +13,7 @@ from ssd_core.model.checkpoint import Checkpoint
 from ssd_core.model.config import ModelDescription, NetworkSize
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
+from ssd_core.model.efficientnet_lite import Stage
 
 TINY = NetworkSize(32, 4, 2, (0, 1, 2, 3), (8, 12, 16, 16), 16)
 SIZE = (98, 70)
@@ -32,6 +33,14 @@ def tiny_transformer(camera_input: bool = False) -> DepthModel:
 
 def tiny_convolutional() -> DepthModel:
     model = ConvolutionalDepthModel.create_convolutional((8, 8, 8, 16), description(input_size=CONVOLUTIONAL_SIZE))
+    with torch.no_grad():
+        model.network.head.weight *= 40
+    return model
+
+
+def tiny_efficientnet() -> DepthModel:
+    stages = (Stage(1, 8, 1, 1, 3), Stage(2, 8, 2, 2, 5), Stage(2, 8, 1, 2, 3), Stage(2, 16, 1, 2, 5), Stage(2, 16, 1, 2, 3))
+    model = ConvolutionalDepthModel.create_convolutional(stages, description(input_size=CONVOLUTIONAL_SIZE))
     with torch.no_grad():
         model.network.head.weight *= 40
     return model
