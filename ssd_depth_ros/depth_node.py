@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,8 @@ LOOK_PERIOD = 0.5
 DIAGNOSTICS_PERIOD = 1.0
 SHUTDOWN_PATIENCE = 5.0
 """Seconds that work in progress (a network being built) may delay the end of the process."""
+_SIGNAL_PERIOD = 0.1
+"""Seconds in which a signal is noticed at the latest."""
 
 _CAMERA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
@@ -311,7 +314,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     failures: list[BaseException] = []
     spinner = threading.Thread(target=_spin, args=(node, stop, failures), name="executor", daemon=True)
     spinner.start()
-    stop.wait()
+    # Not stop.wait(): a signal that the system hands to another thread doesn't wake this one from a lock, and a handler that runs while
+    # this one holds the event's own lock would wait for it for ever.
+    while not stop.is_set():
+        time.sleep(_SIGNAL_PERIOD)
     for number in (signal.SIGINT, signal.SIGTERM):
         # Python gives back its own handlers at exit, but leaves ignored signals alone: a late second SIGINT would kill us.
         signal.signal(number, signal.SIG_IGN)
