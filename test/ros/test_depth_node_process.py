@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,19 @@ if importlib.util.find_spec("rclpy") is None:
 ROOT = Path(__file__).parents[2]
 
 
+STARTED: list[subprocess.Popen[str]] = []
+
+
+@pytest.fixture(autouse=True)
+def no_node_outlives_its_test() -> Iterator[None]:
+    """One that hangs would answer the pictures of later tests."""
+    yield
+    while STARTED:
+        process = STARTED.pop()
+        process.kill()
+        process.wait()
+
+
 class Process:
     """python -m ssd_depth_ros.depth_node; its output is read line by line."""
 
@@ -28,6 +42,7 @@ class Process:
         program = ["-c", code] if code else ["-m", "ssd_depth_ros.depth_node"]
         command = [sys.executable, *program, "--ros-args", *arguments]
         self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        STARTED.append(self.process)
         self.lines: queue.Queue[str] = queue.Queue()
         self.output = ""
         threading.Thread(target=self._read, daemon=True).start()
