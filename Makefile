@@ -72,7 +72,7 @@ samples: $(STAMP)
 	for pair in day:day-clear night:night rain:day-rain; do $(BIN)/ssd-depth render --out resource/sample/$${pair%%:*}.mcap --condition $${pair##*:} \
 	  --seed 14 --seconds 2.5 --rate 10 --fine --quality 74 --lidar-rate 10 --beams 16 --columns 180 || exit 1; done
 
-# The weights that ship, depth learnt from the rendered world alone: on two cores about 20 minutes of rendering and 75 of training. Given
+# The weights that ship, depth learnt from the rendered world alone: on two cores about 20 minutes of rendering and 100 of training. Given
 # again, it goes on where it was stopped.
 WEIGHTS_RUN ?= runs/supervised_rendered
 
