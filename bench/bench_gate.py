@@ -33,7 +33,7 @@ from ssd_core.road_world.meshes import Part
 from ssd_core.road_world.presets import camera_pose
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
-from ssd_core.runtime.estimator import DepthEstimator, suggest_input_size
+from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_core.storage.configuration import load_configuration
 
@@ -198,7 +198,7 @@ def main() -> None:
     network = None
     if arguments.model:
         plain = DepthEstimator.load(arguments.model)
-        network = DepthEstimator.load(arguments.model, input_size=suggest_input_size((WIDTH, HEIGHT), plain.input_size))
+        network = DepthEstimator.load(arguments.model, input_size=plain.fitting_input_size((WIDTH, HEIGHT)))
     gate = GeometryGate(config, network)
     rows: list[dict[str, Any]] = []
     others: dict[TargetCondition, Image] = {}

@@ -27,7 +27,6 @@ from ssd_core.gdt.translator import DepthSource
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_depth
 from ssd_core.model.checkpoint import open_checkpoint
-from ssd_core.model.config import suggest_input_size
 from ssd_core.runtime.estimator import DepthEstimator, DepthMap
 from ssd_core.weights import BUNDLED, bundled_folder
 
@@ -101,8 +100,8 @@ def load(model: str, size: tuple[int, int]) -> DepthSource:
     """The stand-in, or a model at the input size that fits the pictures."""
     if model == STAND_IN:
         return StandIn(size[0])
-    like = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.input_size
-    return DepthEstimator.load(model, input_size=suggest_input_size(size, like))
+    description = open_checkpoint(bundled_folder() if model == BUNDLED else model).description
+    return DepthEstimator.load(model, input_size=description.fitting_input_size(size))
 
 
 def main() -> None:

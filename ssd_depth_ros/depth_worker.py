@@ -16,7 +16,6 @@ import numpy.typing as npt
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import ImageDecodeError
 from ssd_core.images.resize import cover_size
-from ssd_core.model.config import suggest_input_size
 from ssd_depth_ros.camera_outputs import CameraOutputs, DepthRange, Wanted
 from ssd_depth_ros.camera_stream import CameraStream, ReceivedImage
 from ssd_depth_ros.health import CameraHealth
@@ -24,7 +23,7 @@ from ssd_depth_ros.messages import DecodedImage, Size, decode_image_message, ima
 from ssd_depth_ros.parameters import Settings
 
 ASPECT_CHANGE = 0.1
-"""Relative difference between the image's and the network's aspect from which the network is built anew for the image."""
+"""Relative difference between the aspect that suits the images and the network's from which the network is built anew."""
 RESIZABLE_BACKENDS = ("torch", "openvino", "tensorrt")
 _INFO_POLL = 0.05
 
@@ -51,6 +50,10 @@ class Estimator(Protocol):
         output_sizes: Sequence[Size | None] | None = None,
     ) -> list[Any]:
         """Depth of each image."""
+        ...
+
+    def fitting_input_size(self, image_size: Size) -> Size:
+        """What to build the network for, if images are of this size."""
         ...
 
     def warm_up(self, batch: int = 1) -> None:
@@ -246,12 +249,11 @@ class DepthWorker:
         return DepthRange(minimum, maximum, min(cloud_range, float(np.nextafter(np.float32(maximum), np.float32(0)))))
 
     def _settle_size(self, camera: Camera, full_size: Size, settings: Settings) -> None:
-        """Once, on the first image: rebuild the network if the checkpoint's aspect would squeeze this camera's image."""
+        """Once, on the first image: rebuild the network if the checkpoint's aspect would squeeze this camera's image too much."""
         self._size_settled = True
         current = self.estimator.input_size
-        ratio = (full_size[0] / full_size[1]) / (current[0] / current[1])
-        size = suggest_input_size(full_size, current)
-        if abs(ratio - 1) <= ASPECT_CHANGE or size == current:
+        size = self.estimator.fitting_input_size(full_size)
+        if abs(size[0] / size[1] / (current[0] / current[1]) - 1) <= ASPECT_CHANGE:
             return
         self._log(
             f"images of {full_size[0]}x{full_size[1]} don't fit the network's {current[0]}x{current[1]}: "

@@ -57,7 +57,7 @@ class Settings:
     )
     input_size: tuple[int, ...] = _parameter(
         (0, 0),
-        "Network input [width, height], multiples of 14; [0, 0]: the checkpoint's, adapted once to the first image's aspect",
+        "Network input [width, height], multiples of 14; [0, 0]: the checkpoint's, adapted once to the first image's shape",
         minimum=0,
         maximum=4096,
     )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from ssd_core.data.intrinsics import CameraForSize
     from ssd_core.geometry.camera import PinholeCamera
     from ssd_core.images.codec import Image
+    from ssd_core.model.config import ModelDescription
     from ssd_core.runtime.estimator import DepthEstimator
 
 _READ_AHEAD = 4
@@ -66,7 +67,7 @@ def predict(
     opened = open_source(source, names, lens, with_poses=False)
     try:
         frames = opened.frames()
-        size = parse_size(input_size) if input_size else _fitting_size(opened, frames, description.input_size)
+        size = parse_size(input_size) if input_size else _fitting_size(opened, frames, description)
         configuration = PredictConfiguration(
             source=str(source.resolve()),
             model=checkpoint.model_id,
@@ -222,20 +223,19 @@ def _given_intrinsics(focal: float | None, file: Path | None) -> CameraForSize |
     return read_intrinsics(file) if file is not None else None
 
 
-def _fitting_size(source: FrameSource, frames: Sequence[Frame], like: tuple[int, int]) -> tuple[int, int]:
+def _fitting_size(source: FrameSource, frames: Sequence[Frame], description: ModelDescription) -> tuple[int, int]:
     """The network's input for the first frame's aspect."""
     from ssd_core.images.codec import ImageDecodeError
-    from ssd_core.model.config import suggest_input_size
 
     for frame in frames:
         if frame.camera is not None:
-            return suggest_input_size(frame.camera.size, like)
+            return description.fitting_input_size(frame.camera.size)
         try:
             image = source.image(frame)
         except ImageDecodeError:
             continue  # named when its turn comes
-        return suggest_input_size((image.shape[1], image.shape[0]), like)
-    return like
+        return description.fitting_input_size((image.shape[1], image.shape[0]))
+    return description.input_size
 
 
 def _warn(console: Console, is_trained: bool, kind: str, warnings: Sequence[str]) -> None:

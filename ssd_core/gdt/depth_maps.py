@@ -17,7 +17,7 @@ from ssd_core.gdt.tiled_depth import TiledDepth
 from ssd_core.gdt.translator import DepthSource
 from ssd_core.images.codec import Image
 from ssd_core.model.checkpoint import open_checkpoint
-from ssd_core.model.config import DepthKind, suggest_input_size
+from ssd_core.model.config import DepthKind
 from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.weights import BUNDLED, bundled_folder
 
@@ -82,8 +82,7 @@ def load_network(model: str, frames: Sequence[Frame], input_size: tuple[int, int
     size = input_size
     camera = next((frame.camera for frame in frames if frame.camera is not None), None)
     if size is None and camera is not None:
-        like = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.input_size
-        size = suggest_input_size(camera.size, like)
+        size = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.fitting_input_size(camera.size)
     return DepthEstimator.load(model, input_size=size)
 
 

@@ -276,7 +276,7 @@ def _default_input_size(config: dict[str, Any], preprocessor: dict[str, Any]) ->
     else:
         side = (config.get("backbone_config") or {}).get("image_size", 518)
         wanted = (side, side) if isinstance(side, int) else (int(side[1]), int(side[0]))
-    return suggest_input_size(wanted, wanted)
+    return suggest_input_size(wanted[0] / wanted[1], wanted)
 
 
 def _read_json(path: Path) -> dict[str, Any]:

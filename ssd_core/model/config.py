@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any, Literal
 
 import pydantic
@@ -103,6 +104,17 @@ class ModelDescription(StrictModel):
         trained = self.canonical_focal_length
         return 1.0 if trained is None else focal_length * input_width / image_width / trained
 
+    def fitting_input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """The (width, height) to run at for images of this size: of their aspect and about the area of `input_size`.
+
+        A network that sees its camera knows how its input was squeezed, and does best half way between the images' aspect and the one it
+        was trained at most (docs/results.md has the figures).
+        """
+        aspect = image_size[0] / image_size[1]
+        if self.camera_input:
+            aspect = math.sqrt(aspect * self.input_size[0] / self.input_size[1])
+        return suggest_input_size(aspect, self.input_size)
+
     @property
     def canonical_focal_length(self) -> float | None:
         """fx in pixels at the network's input, whatever the input's size, for which its depth is metres as it comes; None: for any."""
@@ -144,9 +156,9 @@ def check_input_size(size: tuple[int, int]) -> None:
     )
 
 
-def suggest_input_size(image_size: tuple[int, int], like: tuple[int, int]) -> tuple[int, int]:
-    """The (width, height), multiples of 14, with about the aspect of `image_size` and about the area of `like`."""
-    area, aspect = like[0] * like[1], image_size[0] / image_size[1]
+def suggest_input_size(aspect: float, like: tuple[int, int]) -> tuple[int, int]:
+    """The (width, height), multiples of 14, with about this width over height and about the area of `like`."""
+    area = like[0] * like[1]
     columns = max(1, round((area * aspect) ** 0.5 / PATCH_SIZE))
     candidates = [
         (width * PATCH_SIZE, max(1, rows) * PATCH_SIZE)

@@ -16,12 +16,12 @@ import numpy.typing as npt
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_depth, resize_image
 from ssd_core.model.checkpoint import Checkpoint, ModelLoadError, open_checkpoint
-from ssd_core.model.config import DepthKind, check_input_size, suggest_input_size
+from ssd_core.model.config import DepthKind, check_input_size
 from ssd_core.runtime.backends import Backend, BackendError, backend_class, choose_backend
 from ssd_core.runtime.engine_cache import EngineCache
 from ssd_core.weights import BUNDLED, bundled_folder
 
-__all__ = ["BackendError", "DepthEstimator", "DepthKind", "DepthMap", "ModelLoadError", "suggest_input_size"]
+__all__ = ["BackendError", "DepthEstimator", "DepthKind", "DepthMap", "ModelLoadError"]
 
 _logger = logging.getLogger(__name__)
 
@@ -130,6 +130,10 @@ class DepthEstimator:
                 scaled = depth * np.float32(scale) if scale != 1 else depth
                 maps.append(DepthMap(resize_depth(scaled, size or self.input_size), self.kind))
         return maps
+
+    def fitting_input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        """The (width, height) the network does best at for images of this size; see ModelDescription."""
+        return self._description.fitting_input_size(image_size)
 
     def warm_up(self, batch: int = 1) -> None:
         """Run one black image, and `batch` of them, so that the first real calls aren't slow."""

@@ -26,6 +26,7 @@ from ssd_core.command_line.prediction_folder import KITTI_SCALE, depth_to_png, i
 from ssd_core.data.bag import BagReader, header_stamp
 from ssd_core.images.codec import encode_jpeg, write_image
 from ssd_core.model import checkpoint as checkpoint_module
+from ssd_core.model.config import ModelDescription
 from ssd_core.runtime.estimator import DepthMap
 
 DDAD = Path(__file__).parents[2] / ".." / "shared" / "data" / "bag_ddad"
@@ -73,19 +74,13 @@ def loaded(monkeypatch: pytest.MonkeyPatch) -> list[StandIn]:
 
 def _set_model(monkeypatch: pytest.MonkeyPatch, kind: str, model_id: str = "it@1", trained: bool = True, camera: bool = False) -> None:
     @dataclasses.dataclass
-    class Description:
-        kind: str
-        trained: bool
-        input_size: tuple[int, int] = (448, 252)
-        needs_camera: bool = camera
-        farthest: float = 80.0
-
-    @dataclasses.dataclass
     class Checkpoint:
-        description: Description
+        description: ModelDescription
         model_id: str
 
-    monkeypatch.setattr(checkpoint_module, "open_checkpoint", lambda name: Checkpoint(Description(kind, trained), model_id))
+    parametrisation: Any = "relative_inverse" if kind == "relative_inverse" else "metric"
+    description = ModelDescription(parametrisation=parametrisation, input_size=(448, 252), trained=trained, camera_input=camera)
+    monkeypatch.setattr(checkpoint_module, "open_checkpoint", lambda name: Checkpoint(description, model_id))
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ def test_a_wrong_input_size_names_the_nearest_right_ones() -> None:
 
 @given(st.integers(64, 8000), st.integers(64, 8000), st.sampled_from([(448, 252), (518, 518), (924, 518)]))
 def test_suggested_sizes_fit_aspect_and_area(width: int, height: int, like: tuple[int, int]) -> None:
-    size = suggest_input_size((width, height), like)
+    size = suggest_input_size(width / height, like)
     check_input_size(size)
     if 1 / 3 < width / height < 3:
         assert size[0] / size[1] == pytest.approx(width / height, rel=0.1)
@@ -36,9 +36,17 @@ def test_suggested_sizes_fit_aspect_and_area(width: int, height: int, like: tupl
 
 
 def test_suggested_sizes_of_known_cameras() -> None:
-    assert suggest_input_size((1600, 900), (448, 252)) == (448, 252)
-    assert suggest_input_size((640, 360), (448, 252)) == (448, 252)
-    assert suggest_input_size((518, 518), (518, 518)) == (518, 518)
+    assert suggest_input_size(1600 / 900, (448, 252)) == (448, 252)
+    assert suggest_input_size(640 / 360, (448, 252)) == (448, 252)
+    assert suggest_input_size(1, (518, 518)) == (518, 518)
+
+
+def test_only_a_network_that_sees_its_camera_has_its_input_squeezed() -> None:
+    blind = ModelDescription.model_validate(DESCRIPTION | {"input_size": (308, 168)})
+    seeing = blind.model_copy(update={"camera_input": True})
+    assert [blind.fitting_input_size(size) for size in ((1242, 375), (1600, 900))] == [(420, 126), (308, 168)]
+    # Half way from 11:6 to KITTI's 3.3:1.
+    assert [seeing.fitting_input_size(size) for size in ((1242, 375), (1600, 900))] == [(350, 140), (308, 168)]
 
 
 def test_twice_the_focal_length_is_twice_the_depth() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_depth
+from ssd_core.model.config import suggest_input_size
 from ssd_core.runtime.estimator import DepthMap
 
 
@@ -38,6 +39,9 @@ class FakeEstimator:
         self.gate.set()
         self.closed = False
         self.failure: Exception | None = None
+
+    def fitting_input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
+        return suggest_input_size(image_size[0] / image_size[1], self.input_size)
 
     def __call__(
         self,
