@@ -107,12 +107,12 @@ class ModelDescription(StrictModel):
     def fitting_input_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """The (width, height) to run at for images of this size: of their aspect and about the area of `input_size`.
 
-        A network that sees its camera knows how its input was squeezed, and does best half way between the images' aspect and the one it
-        was trained at most (docs/results.md has the figures).
+        Wide images leave few rows, and distance is told from where things stand in the picture's height. A network that sees its camera
+        knows how its input was squeezed: it does better half way between the images' aspect and its own (docs/results.md).
         """
-        aspect = image_size[0] / image_size[1]
-        if self.camera_input:
-            aspect = math.sqrt(aspect * self.input_size[0] / self.input_size[1])
+        aspect, own = image_size[0] / image_size[1], self.input_size[0] / self.input_size[1]
+        if self.camera_input and aspect > own:
+            aspect = math.sqrt(aspect * own)
         return suggest_input_size(aspect, self.input_size)
 
     @property

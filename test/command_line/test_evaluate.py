@@ -95,8 +95,7 @@ def test_a_bag_gives_figures_a_scale_and_pictures(tmp_path: Path, loaded: list[S
     assert report["baselines"]["constant"]["pooled"]["raw"]["abs_rel"] == pytest.approx(0.2, rel=1e-4)  # 12 m learnt, 10 m true
     assert report["depth_scale"][""]["factor"] == pytest.approx(1.25, rel=1e-4)
     assert "set depth_scale: 1.25" in result.output and str(other) in report["baselines_learnt_from"]
-    # Half way from 64x48's aspect to the one the network was trained at, since it sees its camera.
-    assert 64 / 48 * 1.1 < loaded[0].input_size[0] / loaded[0].input_size[1] < 1.65
+    assert loaded[0].input_size[0] / loaded[0].input_size[1] == pytest.approx(64 / 48, rel=0.1)
     assert read_image(out / "sheet.png").shape[1] > 2000 and "sheet.png" in (out / "report.md").read_text()
 
 

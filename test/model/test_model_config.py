@@ -41,12 +41,13 @@ def test_suggested_sizes_of_known_cameras() -> None:
     assert suggest_input_size(1, (518, 518)) == (518, 518)
 
 
-def test_only_a_network_that_sees_its_camera_has_its_input_squeezed() -> None:
+def test_wide_pictures_are_squeezed_for_a_network_that_sees_its_camera() -> None:
     blind = ModelDescription.model_validate(DESCRIPTION | {"input_size": (308, 168)})
     seeing = blind.model_copy(update={"camera_input": True})
-    assert [blind.fitting_input_size(size) for size in ((1242, 375), (1600, 900))] == [(420, 126), (308, 168)]
-    # Half way from 11:6 to KITTI's 3.3:1.
-    assert [seeing.fitting_input_size(size) for size in ((1242, 375), (1600, 900))] == [(350, 140), (308, 168)]
+    cameras = (1242, 375), (1600, 900), (1280, 960)
+    assert [blind.fitting_input_size(size) for size in cameras] == [(420, 126), (308, 168), (266, 196)]
+    # Half way from 11:6 to KITTI's 3.3:1; what is narrower keeps its aspect.
+    assert [seeing.fitting_input_size(size) for size in cameras] == [(350, 140), (308, 168), (266, 196)]
 
 
 def test_twice_the_focal_length_is_twice_the_depth() -> None:
