@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from ssd_core.geometry.motion import matrix_from_motion
 
-_TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
+TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
 """Pixels, one a step: residuals well beyond count for little. Wide at first, since near things move far; narrow last, for what moves
 by itself and for wrong matches."""
 _DAMPING = (1e-4, 1e-2)
@@ -16,7 +18,15 @@ _DAMPING = (1e-4, 1e-2)
 _NEAREST = 0.5
 
 
-def motion_from_flow(flow: Tensor, weight: Tensor, depth: Tensor, intrinsics: Tensor, other_intrinsics: Tensor, stride: int) -> Tensor:
+def motion_from_flow(
+    flow: Tensor,
+    weight: Tensor,
+    depth: Tensor,
+    intrinsics: Tensor,
+    other_intrinsics: Tensor,
+    stride: int,
+    tolerances: Sequence[float] = TOLERANCES,
+) -> Tensor:
     """Gauss-Newton from standing still, of sum weight * |projection of the moved point - where it was found|^2, robustly.
 
     flow [B, 2, h, w] pixels (u, v), weight [B, h, w] >= 0, depth [B, h, w] metres, at every `stride`-th pixel from the top left one;
@@ -30,7 +40,7 @@ def motion_from_flow(flow: Tensor, weight: Tensor, depth: Tensor, intrinsics: Te
     focal = other_intrinsics[:, 0, 0, None]
     damping = torch.diag(torch.tensor([_DAMPING[0]] * 3 + [_DAMPING[1]] * 3).to(flow))
     motion = torch.eye(4).to(flow).expand(len(flow), 4, 4)
-    for tolerance in _TOLERANCES:
+    for tolerance in tolerances:
         moved = motion[:, :3, :3] @ points + motion[:, :3, 3:]
         depths = moved[:, 2].clamp(min=_NEAREST)
         x, y = moved[:, 0] / depths, moved[:, 1] / depths

@@ -8,9 +8,13 @@ that driving forward the next frame's matrix has a negative z translation and th
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+import cv2
+import numpy as np
+import numpy.typing as npt
 import pydantic
 import safetensors.torch
 import torch
@@ -24,8 +28,14 @@ from ssd_core.model.flow_motion import cell_rays, motion_from_flow
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
 
+Grey: TypeAlias = npt.NDArray[np.uint8]
+
 CELL = 4
 """Pixels between two cells of the correlation network's features."""
+
+_FLOW_TOLERANCES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.5)
+_OUTSIDE = (100.0, 100.0)
+"""Pixels of flow back from outside the image: as good as no match."""
 
 _ROAD_BELOW, _FARTHEST = 1.5, 50.0
 """Metres: how far below the camera its first idea of the world, a flat road, lies, and how far it sees."""
@@ -34,9 +44,10 @@ _ROAD_BELOW, _FARTHEST = 1.5, 50.0
 class PoseNetConfig(StrictModel):
     """Which network, and its shape."""
 
-    architecture: Literal["resnet", "correlation"] = "resnet"
+    architecture: Literal["resnet", "correlation", "flow"] = "resnet"
     """`resnet`: ResNet-18 on pairs of images, the paper's, for pretrained encoders. `correlation`: matches image patches, and learns
-    from random weights."""
+    from random weights. `flow`: classical optical flow and the depth network's own depth, nothing to learn; for depth networks whose first
+    guess is a road (`model.camera_input`)."""
     normalisation: Literal["group", "frozen_batch"] = "group"
     """Of `resnet`: frozen_batch keeps pretrained statistics, group needs none; with either, gradients don't depend on the batch."""
     translation_scale: pydantic.PositiveFloat = 0.01
@@ -51,7 +62,8 @@ class PosePrediction(NamedTuple):
     neighbours_from_current: Tensor
     """[B, 2, 4, 4] motions to the previous and the next frame, metres."""
     flow: Tensor | None
-    """[B, 2, 2, h, w] pixels (u, v) of movement from the current frame to both, at every fourth pixel; None from `resnet`."""
+    """[B, 2, 2, h, w] pixels (u, v) of movement from the current frame to both, at every fourth pixel; None but from `correlation`, which
+    learns it."""
 
 
 class ResNetPoseNet(nn.Module):
@@ -73,8 +85,8 @@ class ResNetPoseNet(nn.Module):
         )  # fmt: skip
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor) -> PosePrediction:  # noqa: ARG002
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics aren't looked at."""
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics and depth aren't looked at."""
         # Always in order of time, so that the network needs to know one direction of driving only.
         pixels = (images - self.mean) / self.std
         pairs = torch.cat([torch.cat([pixels[:, 0], pixels[:, 1]], dim=1), torch.cat([pixels[:, 1], pixels[:, 2]], dim=1)])
@@ -113,8 +125,8 @@ class CorrelationPoseNet(nn.Module):
             nn.init.zeros_(parameter)
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor) -> PosePrediction:
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels."""
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels. Depth isn't looked at."""
         batch = images.shape[0]
         features = self.encoder(((images - self.mean) / self.std).flatten(0, 1)).float()
         features = features.unflatten(0, (batch, 3))
@@ -156,7 +168,59 @@ class CorrelationPoseNet(nn.Module):
         return flow, (self.confidence(known).sigmoid() / (0.05 + spread))[:, 0]
 
 
-PoseNet: TypeAlias = ResNetPoseNet | CorrelationPoseNet
+class FlowPoseNet(nn.Module):
+    """Dense inverse search flow (OpenCV), weighted by how well forward and backward flow agree, and the motion that explains it best with
+    the depth network's depth. Nothing is learnt; depth learns from the motion's length, by gradients through the least squares.
+
+    With flow to a fraction of a pixel, what moves by itself stands out, so that residuals of half a pixel count for little in the end.
+    """
+
+    def __init__(self, config: PoseNetConfig) -> None:
+        super().__init__()
+        self.config = config
+
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels; depth [B, 1, H, W]
+        metres of the current frame.
+        """
+        matches = [dense_flow(current, neighbour) for current, neighbour in _grey_pairs(images)]
+        flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device) for values in zip(*matches, strict=True))
+        cells = slice(None, None, CELL)
+        with torch.autocast(images.device.type, enabled=False):
+            motions = motion_from_flow(
+                flow[..., cells, cells],
+                weight[..., cells, cells],
+                depth.float()[:, 0, cells, cells].repeat(2, 1, 1),
+                intrinsics[:, 1].repeat(2, 1, 1),
+                torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
+                CELL,
+                _FLOW_TOLERANCES,
+            )
+        return PosePrediction(torch.stack(motions.chunk(2), dim=1), None)
+
+
+PoseNet: TypeAlias = ResNetPoseNet | CorrelationPoseNet | FlowPoseNet
+
+
+def dense_flow(current: Grey, neighbour: Grey) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Where pixels of one uint8 (H, W) image are in another: float32 (2, H, W) pixels (u, v), and weights (H, W), small where the flow
+    back doesn't lead home.
+    """
+    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+    search.setFinestScale(0)
+    forward, backward = search.calc(current, neighbour, None), search.calc(neighbour, current, None)
+    v, u = np.mgrid[: current.shape[0], : current.shape[1]].astype(np.float32)
+    there = cv2.remap(backward, u + forward[..., 0], v + forward[..., 1], cv2.INTER_LINEAR, borderValue=_OUTSIDE)
+    astray = np.square(forward + there).sum(axis=-1)
+    return np.ascontiguousarray(forward.transpose(2, 0, 1)), 1 / (0.1 + astray)
+
+
+def _grey_pairs(images: Tensor) -> Iterator[tuple[Grey, Grey]]:
+    """The current and the previous frame of each triplet, then the current and the next one of each."""
+    pixels = (images.detach().clamp(0, 1) * 255).round().byte().permute(0, 1, 3, 4, 2).cpu().numpy()
+    grey = [[cv2.cvtColor(image, cv2.COLOR_RGB2GRAY) for image in triplet] for triplet in pixels]
+    for neighbour in (0, 2):
+        yield from ((triplet[1], triplet[neighbour]) for triplet in grey)
 
 
 def correlate(first: Tensor, second: Tensor, rows: int, columns: int) -> Tensor:
@@ -189,7 +253,7 @@ def create_pose_net(config: PoseNetConfig, seed: int = 0, encoder: str | Path | 
         net = _make(config)
     if encoder is not None:
         if not isinstance(net, ResNetPoseNet):
-            raise ModelLoadError("pretrained weights are for the pose network 'resnet'; 'correlation' learns from random ones")
+            raise ModelLoadError(f"pretrained weights are for the pose network 'resnet', not for {config.architecture!r}")
         _load_encoder(net, find_folder(encoder))
     return net
 
@@ -219,7 +283,8 @@ def load_pose_net(folder: Path) -> PoseNet:
 
 
 def _make(config: PoseNetConfig) -> PoseNet:
-    return ResNetPoseNet(config) if config.architecture == "resnet" else CorrelationPoseNet(config)
+    networks: dict[str, type[PoseNet]] = {"resnet": ResNetPoseNet, "correlation": CorrelationPoseNet, "flow": FlowPoseNet}
+    return networks[config.architecture](config)
 
 
 def _load_encoder(net: ResNetPoseNet, folder: Path) -> None:

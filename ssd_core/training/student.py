@@ -116,7 +116,8 @@ class Frozen(nn.Module):
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
         """As of `TeacherNetworks`; the inputs are the original day."""
         prediction = self.depth.predict_metres(inputs, input_intrinsics)
-        motions = self.pose(images, intrinsics).neighbours_from_current.float()
+        depth = resize_depth(prediction.depth, (images.shape[-2], images.shape[-1]))
+        motions = self.pose(images, intrinsics, depth).neighbours_from_current.float()
         return _Seen(prediction.depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
 
     def _features(self, inputs: Tensor) -> Tensor:

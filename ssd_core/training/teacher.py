@@ -30,7 +30,7 @@ from ssd_core.training.depth_network import depth_parameter_groups, describe, ma
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
 from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
-from ssd_core.training.view_synthesis import Views, synthesise
+from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
 
 POSE_NET_FOLDER = "pose_net"
 """Inside a checkpoint folder of the teacher."""
@@ -105,7 +105,8 @@ class TeacherNetworks(nn.Module):
 
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
         """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes."""
-        return VideoPrediction(self.depth.predict_metres(inputs, input_intrinsics).depth, self.pose(images, intrinsics))
+        depth = self.depth.predict_metres(inputs, input_intrinsics).depth
+        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (images.shape[-2], images.shape[-1]))))
 
 
 class TeacherTask:
@@ -140,7 +141,8 @@ class TeacherTask:
         """Encoder, neck and head, pose network."""
         loop = self.config.loop
         groups = depth_parameter_groups(self.networks.depth, loop.encoder_learning_rate, loop.head_learning_rate)
-        return [*groups, {"params": list(self.networks.pose.parameters()), "lr": loop.pose_learning_rate}]
+        pose = list(self.networks.pose.parameters())
+        return [*groups, {"params": pose, "lr": loop.pose_learning_rate}] if pose else groups
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps."""

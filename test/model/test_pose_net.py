@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
-from ssd_core.geometry.warp import backproject, project, transform
+from ssd_core.geometry.warp import backproject, project, transform, warp_image
 from ssd_core.model.checkpoint import ModelLoadError, load_network
 from ssd_core.model.flow_motion import motion_from_flow
 from ssd_core.model.pose_net import (
@@ -45,6 +45,10 @@ def true_flow(depth: torch.Tensor, motion: torch.Tensor, intrinsics: torch.Tenso
 
 def images(batch: int = 1, height: int = 64, width: int = 96, seed: int = 0) -> torch.Tensor:
     return torch.rand(batch, 3, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def depths(batch: int = 1, height: int = 64, width: int = 96) -> torch.Tensor:
+    return torch.full((batch, 1, height, width), 10.0)
 
 
 def intrinsics(batch: int = 1) -> torch.Tensor:
@@ -119,12 +123,31 @@ def test_matched_pictures_give_the_motion_of_the_camera() -> None:
     net = create_pose_net(PoseNetConfig(architecture="correlation"))
     with torch.no_grad():
         net.log_sharpness.fill_(5.0)  # type: ignore[operator]
-        prediction = net(triplet, intrinsics())
+        prediction = net(triplet, intrinsics(), depths())
     assert prediction.flow is not None
     assert prediction.flow[0, 1, 0].median().item() == pytest.approx(-4, abs=0.4)
     turn = prediction.neighbours_from_current[0, :, 0, 2]
     # Turning to the right, points ahead (z) go to the left (-x).
     np.testing.assert_allclose(turn.numpy(), [4 / 90, -4 / 90], atol=0.012)
+
+
+def test_classical_flow_and_depth_give_the_motion_and_the_motion_teaches_depth() -> None:
+    generator = torch.Generator().manual_seed(6)
+    depth = street_depth().float()
+    matrix = intrinsics()
+    following = torch.nn.functional.interpolate(torch.rand(1, 3, 24, 43, generator=generator), (72, 128), mode="bicubic").clamp(0, 1)
+    current = warp_image(following, depth, matrix[:, 1], matrix[:, 2], FORWARD.float()).image
+    # Behind the car nothing has moved; ahead it drove a metre and turned.
+    triplet = torch.stack([current, current, following], dim=1)
+    depth.requires_grad_()
+    motions = create_pose_net(PoseNetConfig(architecture="flow"))(triplet, matrix, depth).neighbours_from_current
+    torch.testing.assert_close(motions[:, 0], torch.eye(4)[None], atol=1e-3, rtol=0)
+    torch.testing.assert_close(motions[:, 1, :3, 3], FORWARD[:, :3, 3].float(), atol=0.05, rtol=0)
+    torch.testing.assert_close(motions[:, 1, :3, :3], FORWARD[:, :3, :3].float(), atol=0.004, rtol=0)
+    motions[:, 1, :3, 3].norm().backward()
+    assert depth.grad is not None
+    # All depth times a factor is the translation times that factor.
+    assert float((depth.grad * depth).sum()) == pytest.approx(1.1, rel=0.15)
 
 
 def test_its_first_idea_of_the_world_is_a_flat_road() -> None:
@@ -136,13 +159,13 @@ def test_its_first_idea_of_the_world_is_a_flat_road() -> None:
     torch.testing.assert_close(depth[0], expected[:, None].expand(18, 32))
 
 
-@pytest.mark.parametrize("architecture", ["resnet", "correlation"])
+@pytest.mark.parametrize("architecture", ["resnet", "correlation", "flow"])
 def test_shapes_start_and_independence_of_the_batch(architecture: str) -> None:
     config = PoseNetConfig.model_validate({"architecture": architecture})
     net = create_pose_net(config, seed=1).train()
-    both = net(images(2), intrinsics(2)).neighbours_from_current
+    both = net(images(2), intrinsics(2), depths(2)).neighbours_from_current
     assert both.shape == (2, 2, 4, 4)
-    torch.testing.assert_close(net(images(2)[:1], intrinsics()).neighbours_from_current, both[:1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(net(images(2)[:1], intrinsics(), depths()).neighbours_from_current, both[:1], atol=1e-5, rtol=0)
     assert inspect.signature(type(net).forward) == inspect.signature(ResNetPoseNet.forward)
     assert sum(parameter.numel() for parameter in net.parameters()) == sum(
         parameter.numel() for parameter in create_pose_net(config, seed=2).parameters()
@@ -153,19 +176,19 @@ def test_resnet_sees_pairs_in_order_of_time() -> None:
     net = create_pose_net(PoseNetConfig(translation_scale=1.0), seed=1)
     one, two = images(seed=1)[:, 0], images(seed=2)[:, 0]
     # From one to two is the first pair of the first triplet and the second pair of the second.
-    first = net(torch.stack([one, two, two], dim=1), intrinsics()).neighbours_from_current
-    second = net(torch.stack([one, one, two], dim=1), intrinsics()).neighbours_from_current
+    first = net(torch.stack([one, two, two], dim=1), intrinsics(), depths()).neighbours_from_current
+    second = net(torch.stack([one, one, two], dim=1), intrinsics(), depths()).neighbours_from_current
     torch.testing.assert_close(invert_motion(first[:, 0]), second[:, 1], atol=1e-5, rtol=0)
     assert (second[:, 1] - torch.eye(4)).abs().max() > 1e-4
 
 
-@pytest.mark.parametrize("architecture", ["resnet", "correlation"])
+@pytest.mark.parametrize("architecture", ["resnet", "correlation", "flow"])
 def test_written_and_read_again_it_is_the_same(architecture: str, tmp_path: Path) -> None:
     net = create_pose_net(PoseNetConfig.model_validate({"architecture": architecture, "search": (2, 3)}), seed=4).eval()
     save_pose_net(tmp_path / "pose_net", net)
     again = load_pose_net(tmp_path / "pose_net")
-    assert again.config == net.config and isinstance(again, (ResNetPoseNet, CorrelationPoseNet))
-    inputs = images(), intrinsics()
+    assert again.config == net.config and type(again) is type(net)
+    inputs = images(), intrinsics(), depths()
     torch.testing.assert_close(again(*inputs).neighbours_from_current, net(*inputs).neighbours_from_current)
     (tmp_path / "pose_net" / "model.safetensors").write_bytes(b"half")
     with pytest.raises(ModelLoadError, match="pose_net"):
@@ -187,5 +210,5 @@ def test_image_net_weights_serve_both_pictures_of_a_pair(tmp_path: Path) -> None
     torch.testing.assert_close(net.encoder(same).feature_maps[-1], expected, atol=1e-4, rtol=1e-4)
     with pytest.raises(ModelLoadError, match="frozen_batch"):
         create_pose_net(PoseNetConfig(), encoder=tmp_path / "resnet")
-    with pytest.raises(ModelLoadError, match="random"):
+    with pytest.raises(ModelLoadError, match="not for 'correlation'"):
         create_pose_net(PoseNetConfig(architecture="correlation"), encoder=tmp_path / "resnet")

@@ -144,6 +144,14 @@ def test_the_papers_pose_network_learns_too(video: Path) -> None:
     assert all(parameter.grad is not None for parameter in task.networks.pose.head.parameters())
 
 
+def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> None:
+    task = make_task(video, pose={"architecture": "flow"})
+    losses = task.losses(task.module, single_batch(task.dataset[0], task.networks), 0)
+    assert "flow" not in losses and len(task.parameter_groups()) == 2
+    losses["velocity"].backward()
+    assert sum(float(parameter.grad.abs().sum()) for parameter in task.networks.depth.parameters() if parameter.grad is not None) > 0
+
+
 def test_without_odometry_metres_are_refused_and_scale_free_training_is_not(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video", 5, with_poses=False)
     with pytest.raises(DataError, match=r"loss\.velocity=0"):
