@@ -15,7 +15,7 @@ from ssd_core.gdt.diffusion.model_files import ModelFolder, NetworkFiles, find_m
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import Image
 from ssd_core.images.resize import resize_depth
-from ssd_core.model.checkpoint import ModelLoadError
+from ssd_core.model.checkpoint import NEVER_USED, ModelLoadError
 from ssd_core.model.config import DepthKind
 from ssd_core.runtime.estimator import DepthMap
 
@@ -27,9 +27,6 @@ _KINDS: dict[str, DepthKind] = {
     "zoedepth": "metric",
 }
 """What `predicted_depth` of transformers' models is; one that says of itself "metric" is."""
-
-_NEVER_USED = "fusion_stage.layers.0.residual_layer1."
-"""The first stage of DPT's fusion has nothing to add; public checkpoints of MiDaS lack it (transformers issue 28292)."""
 
 
 class HubDepth:
@@ -57,7 +54,7 @@ class HubDepth:
         if config.model_type not in _KINDS:
             raise ModelLoadError(f"{folder.path}: model_type {config.model_type!r} isn't known; known: {', '.join(_KINDS)}")
         is_metric = getattr(config, "depth_estimation_type", None) == "metric"
-        network = folder.load(transformers.AutoModelForDepthEstimation, _NETWORK, torch.float32, spare=(_NEVER_USED,))
+        network = folder.load(transformers.AutoModelForDepthEstimation, _NETWORK, torch.float32, spare=(NEVER_USED,))
         # Padding would have to be cut off again, each model's in its own way.
         processor.do_pad = False
         return cls(folder, "metric" if is_metric else _KINDS[config.model_type], network, processor)

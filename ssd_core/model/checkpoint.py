@@ -25,6 +25,10 @@ PREPROCESSOR_FILE = "preprocessor_config.json"
 
 _ARCHITECTURES = {"depth_anything": "DepthAnythingForDepthEstimation", "dpt": "DPTForDepthEstimation"}
 
+NEVER_USED = "fusion_stage.layers.0.residual_layer1."
+"""The first stage of DPT's fusion has nothing to add, so that public checkpoints (facebook/dpt-dinov2-*, MiDaS) lack these tensors, which
+transformers has, or will not have, nevertheless (its issue 28292, pull request 47699)."""
+
 _CONVOLUTIONAL = {"ssd_resnet_depth": "ResNetDepthNetwork", "ssd_efficientnet_depth": "EfficientNetDepthNetwork"}
 """`model_type` of our own convolutional networks, and their classes in `ssd_core.model.convolutional`."""
 
@@ -128,7 +132,7 @@ def load_network(folder: Path, architecture: str | type[Any], unused: str | None
     """A transformers model of this class, or of transformers' class of this name, from `folder`, float32, evaluation mode.
 
     transformers itself leaves a tensor that the file lacks at random values with no more than a log line; here every missing,
-    extra or misshapen tensor is a ModelLoadError. unused: tensors whose names start so may be there for nothing.
+    extra or misshapen tensor that is used is a ModelLoadError. unused: tensors whose names start so may be there for nothing.
     """
     import torch
     import transformers
@@ -147,11 +151,12 @@ def load_network(folder: Path, architecture: str | type[Any], unused: str | None
             )
     except Exception as error:  # transformers raises nearly any class for a bad folder
         raise ModelLoadError(f"{folder}: transformers can't build the network: {error}") from error
+    extra = [name for name in report["unexpected_keys"] if unused is None or not name.startswith(unused)]
     problems = [
         f"{len(names)} {what} ({', '.join(_first_names(names))})"
         for what, names in (
-            ("missing", report["missing_keys"]),
-            ("unknown", [name for name in report["unexpected_keys"] if unused is None or not name.startswith(unused)]),
+            ("missing", [name for name in report["missing_keys"] if NEVER_USED not in name]),
+            ("unknown", [name for name in extra if NEVER_USED not in name]),
             ("of a wrong shape", report["mismatched_keys"]),
             ("unreadable", report.get("error_msgs") or []),
         )

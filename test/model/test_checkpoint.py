@@ -90,6 +90,16 @@ def edit_tensors(folder: Path, edit: Callable[[dict[str, torch.Tensor]], Any]) -
     safetensors.torch.save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
 
 
+def test_public_checkpoints_lack_what_is_never_used(model: DepthModel, folder: Path) -> None:
+    names = safetensors.torch.load_file(folder / "model.safetensors")
+    unused = [name for name in names if "fusion_stage.layers.0.residual_layer1." in name]
+    assert unused
+    edit_tensors(folder, lambda tensors: [tensors.pop(name) for name in unused])
+    images = torch.rand(1, 3, 42, 70)
+    with torch.inference_mode():
+        torch.testing.assert_close(open_checkpoint(folder).load_model()(images), model(images))
+
+
 BAD_TENSORS = {
     "missing": (lambda tensors: tensors.pop("head.conv3.bias"), r"1 missing \(head\.conv3\.bias\)"),
     "extra": (lambda tensors: tensors.update(pose=torch.zeros(1)), r"1 unknown \(pose\)"),
