@@ -7,6 +7,8 @@ that driving forward the next frame's matrix has a negative z translation and th
 
 from __future__ import annotations
 
+import collections
+import hashlib
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,11 +31,14 @@ from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
 
 Grey: TypeAlias = npt.NDArray[np.uint8]
+Matches: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
+"""Flow (2, h, w) in pixels (u, v), and its weight (h, w)."""
 
 CELL = 4
 """Pixels between two cells of the correlation network's features."""
 
 _FLOW_TOLERANCES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.5)
+_KEPT_BYTES = 256 * 2**20
 _OUTSIDE = (100.0, 100.0)
 """Pixels of flow back from outside the image: as good as no match."""
 
@@ -178,19 +183,19 @@ class FlowPoseNet(nn.Module):
     def __init__(self, config: PoseNetConfig) -> None:
         super().__init__()
         self.config = config
+        self._known: collections.OrderedDict[bytes, Matches] = collections.OrderedDict()
 
     def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
         """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels; depth [B, 1, H, W]
         metres of the current frame.
         """
-        matches = [dense_flow(current, neighbour) for current, neighbour in _grey_pairs(images)]
+        matches = [self._matches(current, neighbour) for current, neighbour in _grey_pairs(images)]
         flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device) for values in zip(*matches, strict=True))
-        cells = slice(None, None, CELL)
         with torch.autocast(images.device.type, enabled=False):
             motions = motion_from_flow(
-                flow[..., cells, cells],
-                weight[..., cells, cells],
-                depth.float()[:, 0, cells, cells].repeat(2, 1, 1),
+                flow,
+                weight,
+                depth.float()[:, 0, ::CELL, ::CELL].repeat(2, 1, 1),
                 intrinsics[:, 1].repeat(2, 1, 1),
                 torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
                 CELL,
@@ -198,11 +203,23 @@ class FlowPoseNet(nn.Module):
             )
         return PosePrediction(torch.stack(motions.chunk(2), dim=1), None)
 
+    def _matches(self, current: Grey, neighbour: Grey) -> Matches:
+        """Flow and weight of every cell; the latest are kept, since an epoch brings the same pictures again."""
+        key = hashlib.blake2b(current.tobytes() + neighbour.tobytes(), digest_size=16).digest()
+        if key not in self._known:
+            flow, weight = dense_flow(current, neighbour)
+            self._known[key] = flow[:, ::CELL, ::CELL].copy(), weight[::CELL, ::CELL].copy()
+        self._known.move_to_end(key)
+        found = self._known[key]
+        while self._known and len(self._known) * sum(value.nbytes for value in found) > _KEPT_BYTES:
+            self._known.popitem(last=False)
+        return found
+
 
 PoseNet: TypeAlias = ResNetPoseNet | CorrelationPoseNet | FlowPoseNet
 
 
-def dense_flow(current: Grey, neighbour: Grey) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+def dense_flow(current: Grey, neighbour: Grey) -> Matches:
     """Where pixels of one uint8 (H, W) image are in another: float32 (2, H, W) pixels (u, v), and weights (H, W), small where the flow
     back doesn't lead home.
     """
@@ -212,7 +229,7 @@ def dense_flow(current: Grey, neighbour: Grey) -> tuple[npt.NDArray[np.float32],
     v, u = np.mgrid[: current.shape[0], : current.shape[1]].astype(np.float32)
     there = cv2.remap(backward, u + forward[..., 0], v + forward[..., 1], cv2.INTER_LINEAR, borderValue=_OUTSIDE)
     astray = np.square(forward + there).sum(axis=-1)
-    return np.ascontiguousarray(forward.transpose(2, 0, 1)), 1 / (0.1 + astray)
+    return forward.transpose(2, 0, 1), 1 / (0.1 + astray)
 
 
 def _grey_pairs(images: Tensor) -> Iterator[tuple[Grey, Grey]]:

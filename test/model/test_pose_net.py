@@ -11,6 +11,7 @@ import transformers
 
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.geometry.warp import backproject, project, transform, warp_image
+from ssd_core.model import pose_net
 from ssd_core.model.checkpoint import ModelLoadError, load_network
 from ssd_core.model.flow_motion import motion_from_flow
 from ssd_core.model.pose_net import (
@@ -20,6 +21,7 @@ from ssd_core.model.pose_net import (
     ResNetPoseNet,
     correlate,
     create_pose_net,
+    dense_flow,
     load_pose_net,
     save_pose_net,
 )
@@ -148,6 +150,28 @@ def test_classical_flow_and_depth_give_the_motion_and_the_motion_teaches_depth()
     assert depth.grad is not None
     # All depth times a factor is the translation times that factor.
     assert float((depth.grad * depth).sum()) == pytest.approx(1.1, rel=0.15)
+
+
+def test_flow_of_pictures_seen_before_is_not_sought_again_and_not_kept_forever(monkeypatch: pytest.MonkeyPatch) -> None:
+    sought: list[float] = []
+
+    def count(current: np.ndarray, neighbour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        sought.append(1.0)
+        return dense_flow(current, neighbour)
+
+    monkeypatch.setattr(pose_net, "dense_flow", count)
+    net = create_pose_net(PoseNetConfig(architecture="flow"))
+    first, again = (net(images(seed=1), intrinsics(), depths()).neighbours_from_current for _ in range(2))
+    assert len(sought) == 2
+    torch.testing.assert_close(again, first, atol=0, rtol=0)
+    net(images(seed=3), intrinsics(), depths())
+    assert len(sought) == 4
+    monkeypatch.setattr(pose_net, "_KEPT_BYTES", 3 * 16 * 24 * 12)
+    net(images(seed=2), intrinsics(), depths())
+    net(images(seed=2), intrinsics(), depths())
+    assert len(sought) == 6
+    net(images(seed=1), intrinsics(), depths())
+    assert len(sought) == 8
 
 
 def test_its_first_idea_of_the_world_is_a_flat_road() -> None:
