@@ -88,6 +88,17 @@ class TeacherConfig(TrainingConfig):
             raise ValueError("model.other_input_sizes, model.early_input_sizes: video is learnt from at one size")
         return self
 
+    @pydantic.model_validator(mode="after")
+    def _begins_with_a_road(self) -> TeacherConfig:
+        model = self.model
+        begins_flat = model.start == "random" and not (model.camera_input and model.architecture != "vit")
+        if self.pose.architecture == "flow" and begins_flat:
+            raise ValueError(
+                "pose.architecture: 'flow' takes the depth network's depth, which must begin with a road: "
+                "model.architecture=efficientnet (or resnet) with model.camera_input=true, or pose.architecture=correlation"
+            )
+        return self
+
 
 class VideoPrediction(NamedTuple):
     """Depth [B, 1, h, w] of the current frame in metres at the network's size, and the camera's motion."""

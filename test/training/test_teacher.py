@@ -16,7 +16,7 @@ from ssd_core.images.codec import read_image
 from ssd_core.losses.photometric import PhotometricLoss, minimum_reprojection
 from ssd_core.model.pose_net import load_pose_net
 from ssd_core.runtime.estimator import DepthEstimator
-from ssd_core.storage.configuration import validate_configuration
+from ssd_core.storage.configuration import ConfigurationError, validate_configuration
 from ssd_core.training.depth_network import pixels
 from ssd_core.training.run import run_training
 from ssd_core.training.teacher import TeacherConfig, TeacherTask, single_batch
@@ -145,11 +145,14 @@ def test_the_papers_pose_network_learns_too(video: Path) -> None:
 
 
 def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> None:
-    task = make_task(video, pose={"architecture": "flow"})
+    model = {"architecture": "resnet", "size": "half", "input_size": [112, 70], "camera_input": True}
+    task = make_task(video, pose={"architecture": "flow"}, model=model)
     losses = task.losses(task.module, single_batch(task.dataset[0], task.networks), 0)
     assert "flow" not in losses and len(task.parameter_groups()) == 2
     losses["velocity"].backward()
     assert sum(float(parameter.grad.abs().sum()) for parameter in task.networks.depth.parameters() if parameter.grad is not None) > 0
+    with pytest.raises(ConfigurationError, match=r"'flow' .* must begin with a road: .*camera_input=true"):
+        make_task(video, pose={"architecture": "flow"}, model=model | {"camera_input": False})
 
 
 def test_without_odometry_metres_are_refused_and_scale_free_training_is_not(tmp_path: Path) -> None:
