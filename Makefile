@@ -1,11 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-# make setup | make demo [BAG=path] [OUT=demo] | make test | make lint | make samples | make weights | make experiment | make test-tensorrt
+# make setup | make demo [BAG=path] [FX=pixels] [OUT=demo] | make test | make lint | make samples | make weights | make experiment | make test-tensorrt
 # PYTHON=python3.12 chooses the interpreter, TORCH="torch==2.13.0" the build of torch that is installed first.
 
 PYTHON ?= python3
 VENV ?= .venv
 OUT ?= demo
 BAG ?=
+FX ?=
 MODEL ?= bundled
 
 # A sourced ROS brings its own rclpy and messages: the environment then sees the system's packages, and the [ros] wheels stay out.
@@ -47,7 +48,7 @@ apt-packages:
 	else echo "Rendering needs EGL. Fix: sudo apt-get install $(APT_PACKAGES)   (everything else works without)"; fi
 
 demo: $(STAMP)
-	$(BIN)/python -m ssd_depth_ros.demo --out "$(OUT)" --model "$(MODEL)" $(if $(BAG),--bag "$(BAG)")
+	$(BIN)/python -m ssd_depth_ros.demo --out "$(OUT)" --model "$(MODEL)" $(if $(BAG),--bag "$(BAG)") $(if $(FX),--fx "$(FX)")
 
 test: $(STAMP)
 # A process for each room: after about a thousand tests in one process, torch, OpenVINO, ROS and the software rasteriser

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import collections
+import json
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -28,7 +29,7 @@ from ssd_core.geometry.camera import CameraError
 from ssd_core.geometry.pose import Matrix
 from ssd_depth_ros.health import Level, Status
 from ssd_depth_ros.messages import camera_from_message, depth_values, diagnostic_message, stamp_ns
-from ssd_depth_ros.process import stop_signal
+from ssd_depth_ros.process import helped, stop_signal
 from ssd_depth_ros.raw_topics import UnknownMessageTypeError, message_class, subscribe_raw
 
 NODE_NAME = "ssd_depth_accuracy"
@@ -188,7 +189,10 @@ def _read_tree(path: str) -> TransformTree:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run until SIGINT or SIGTERM; exit code 0, or 1 if it can't start."""
+    """Run until SIGINT or SIGTERM; exit code 0, or 1 if it can't start. -h or --help prints the parameters."""
+    lines = [f"{name}: {text} (default: {json.dumps(default)})" for name, (default, text) in _PARAMETERS.items()]
+    if helped(arguments, "\n".join(["usage: accuracy_node [--ros-args -p NAME:=VALUE ...]\n", *lines])):
+        return
     rclpy.init(args=sys.argv if arguments is None else list(arguments), signal_handler_options=SignalHandlerOptions.NO)
     with stop_signal() as stopped:
         try:

@@ -17,7 +17,7 @@ from ssd_core.geometry.camera import CameraError, PinholeCamera
 from ssd_core.geometry.camera_info import DistortionError
 from ssd_depth_ros.health import COMPLAINT_PERIOD, CameraHealth
 from ssd_depth_ros.messages import Size, camera_from_message, camera_info_key, stamp_ns
-from ssd_depth_ros.parameters import Settings
+from ssd_depth_ros.parameters import Settings, camera_info_beside
 from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, is_published
 
 CAMERA_INFO_PATIENCE = 1.0
@@ -49,8 +49,8 @@ class CameraStream:
         self._health = health
         self._wake = wake
         self._image_topic = settings.image_topic_of(name)
-        self._info_topic = node.resolve_topic_name(settings.camera_info_topic_of(name))
         resolved = node.resolve_topic_name(self._image_topic)
+        self._info_topic = _info_topic(node, settings, name, resolved)
         self.is_rectified = settings.rectified == "true" or (settings.rectified == "auto" and is_rectified_topic(resolved))
         self._images: AdaptiveSubscription | None = None
         self._infos: AdaptiveSubscription | None = None
@@ -203,3 +203,12 @@ def fitted(camera: PinholeCamera, size: Size) -> PinholeCamera:
     if abs(ratio - 1) > ASPECT_TOLERANCE:
         raise CameraError(f"intrinsics of {camera.width}x{camera.height} don't fit images of {size[0]}x{size[1]}: another aspect")
     return camera.scaled(*size)
+
+
+def _info_topic(node: Node, settings: Settings, camera: str, image_topic: str) -> str:
+    """Beside the image topic as it is after remapping, unless camera_info is named by parameter or remapped itself."""
+    plain = settings.camera_info_topic_of(camera)
+    remapped = node.resolve_topic_name(plain)
+    if settings.camera_info_topic or remapped != node.resolve_topic_name(plain, only_expand=True):
+        return remapped
+    return camera_info_beside(image_topic)

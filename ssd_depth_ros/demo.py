@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.markup import escape
 
 from ssd_core.data.bag import BagError
+from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.storage.atomic_write import atomic_write_text
+from ssd_core.weights import BUNDLED, bundled_folder
 from ssd_depth_ros.demo_plan import DemoPlan, plan_run, run_names
 from ssd_depth_ros.demo_processes import DemoError, Process, Watch, isolate
 from ssd_depth_ros.demo_report import RunReport, markdown, report_run, table
@@ -32,7 +34,7 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
     logs = out / "log"
     logs.mkdir(parents=True, exist_ok=True)
     parameters = logs / f"{plan.name}-parameters.yaml"
-    chosen = plan.node_parameters(arguments.model, arguments.backend, arguments.input_size)
+    chosen = plan.node_parameters(arguments.model, arguments.backend, arguments.input_size, arguments.fx)
     # JSON is YAML with every string quoted.
     atomic_write_text(parameters, json.dumps({"/**": {"ros__parameters": chosen}}, indent=1) + "\n")
     recording = out / f"{plan.name}.mcap"
@@ -50,7 +52,7 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
         watch.wait_for_subscribers(recorded, recorder, _GRAPH_SECONDS)
         status.update(f"{plan.name}: playing {len(plan.cameras)} camera{'s' * (len(plan.cameras) > 1)}")
         player = stack.enter_context(
-            Process("bag_player", _player_arguments(plan, outputs, arguments.rate, report), logs / f"{plan.name}-player.txt")
+            Process("bag_player", _player_arguments(plan, outputs, arguments, report), logs / f"{plan.name}-player.txt")
         )
         code = watch.wait_for_end(player, [node, recorder])
         if not report.exists():
@@ -65,12 +67,12 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
         return report_run(plan, outputs, recording, json.loads(report.read_text()), dict(watch.model), out)
 
 
-def _player_arguments(plan: DemoPlan, outputs: dict[str, dict[str, str]], rate: float, report: Path) -> list[object]:
+def _player_arguments(plan: DemoPlan, outputs: dict[str, dict[str, str]], chosen: argparse.Namespace, report: Path) -> list[object]:
     answers = []
     for camera in plan.cameras:
-        roles = ("depth", "cloud") if camera.info_recorded else ("depth",)
+        roles = ("depth", "cloud") if camera.info_recorded or chosen.fx else ("depth",)
         answers += [f"{camera.image}:={outputs[camera.name][role]}" for role in roles if role in outputs[camera.name]]
-    arguments: list[object] = [plan.bag, "--clock", "--rate", rate, "--report", report, "--topics", *plan.played]
+    arguments: list[object] = [plan.bag, "--clock", "--rate", chosen.rate, "--report", report, "--topics", *plan.played]
     if plan.remapped:
         arguments += ["--remap", *plan.remapped]
     # The first image may have the network built anew for its aspect.
@@ -105,11 +107,12 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
     bags = arguments.bag or sample_bags()
     _check_writable(arguments.out)
     plans = [plan_run(bag, name) for bag, name in zip(bags, run_names(bags), strict=True)]
+    _check_lenses(plans, arguments.model, arguments.fx)
     isolate()
     reports: list[RunReport] = []
     for plan in plans:
         console.print(f"{plan.name}: {', '.join(camera.name for camera in plan.cameras)} of {plan.bag}", highlight=False, markup=False)
-        for note in plan.notes:
+        for note in (*plan.notes, *_lens_notes(plan, arguments.fx)):
             console.print(f"{plan.name}: {note}", highlight=False, markup=False)
         report = run_bag(plan, arguments.out, arguments, console)
         for note in report.notes:
@@ -126,6 +129,26 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         text = f" UNTRAINED WEIGHTS ({names}): layout, stamps and geometry are right, depth means nothing "
         console.print(text, style="bold white on red", highlight=False, markup=False)
     return 1 if any(report.dropped for report in reports) else 0
+
+
+def _check_lenses(plans: Sequence[DemoPlan], model: str, fx: float) -> None:
+    """Raise DemoError if the model needs a focal length that a bag doesn't tell; else the node would say so and publish nothing."""
+    unknown = [f"{plan.bag}: {', '.join(plan.without_info)}" for plan in plans if plan.without_info]
+    if not unknown or fx:
+        return
+    checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+    if checkpoint.description.needs_camera:
+        raise DemoError(
+            f"{'; '.join(unknown)}: no CameraInfo in the bag, and model {checkpoint.model_id} needs the focal length; give --fx PIXELS "
+            "(make demo FX=PIXELS), about 0.8 times the images' width for a lens of 65 degrees"
+        )
+
+
+def _lens_notes(plan: DemoPlan, fx: float) -> list[str]:
+    if not plan.without_info:
+        return []
+    then = f"its focal length is taken to be {fx:g} pixels" if fx else "so depth but no point cloud"
+    return [f"{', '.join(plan.without_info)}: no CameraInfo in the bag, {then}"]
 
 
 def _check_writable(out: Path) -> None:
@@ -146,6 +169,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--input-size", type=_size, default=(0, 0), metavar="WxH", help="network input, multiples of 14; default: as the camera"
     )
+    parser.add_argument("--fx", type=float, default=0.0, metavar="PIXELS", help="focal length of cameras without CameraInfo in the bag")
     parser.add_argument("--rate", type=float, default=1.0, help="how many times faster than recorded; no image is dropped in any case")
     return parser
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ssd_core.data.bag import BagError, BagReader
-from ssd_core.data.bag_topics import CAMERA_INFO_TYPE, CameraTopics
+from ssd_core.data.bag_topics import CameraTopics
 
 _TRANSFORMS = "tf2_msgs/msg/TFMessage"
 _ODOMETRY = "nav_msgs/msg/Odometry"
@@ -40,6 +40,11 @@ class DemoPlan:
     notes: tuple[str, ...]
 
     @property
+    def without_info(self) -> list[str]:
+        """Names of cameras of which the bag has no CameraInfo."""
+        return [camera.name for camera in self.cameras if camera.info_recorded is None]
+
+    @property
     def played(self) -> list[str]:
         """Topics of the bag that the player publishes."""
         topics = [topic for camera in self.cameras for topic in (camera.image_recorded, camera.info_recorded) if topic]
@@ -52,9 +57,12 @@ class DemoPlan:
         pairs += [(camera.info_recorded, camera.info) for camera in self.cameras if camera.info_recorded]
         return [f"{recorded}:={published}" for recorded, published in pairs if recorded != published]
 
-    def node_parameters(self, model: str, backend: str, input_size: tuple[int, int] = (0, 0)) -> dict[str, object]:
-        """Parameters of the depth node for this bag; input_size (width, height), zeros: the node chooses."""
+    def node_parameters(self, model: str, backend: str, input_size: tuple[int, int] = (0, 0), fx: float = 0.0) -> dict[str, object]:
+        """Parameters of the depth node for this bag; input_size (width, height), zeros: the node chooses; fx: pixels, for cameras
+        without CameraInfo, 0: unknown.
+        """
         return {
+            "fx": fx,
             "model": model,
             "backend": backend,
             "input_size": list(input_size),
@@ -81,9 +89,6 @@ def plan_run(path: Path, name: str) -> DemoPlan:
             notes.append(
                 f"{names}: left out, other kind of images than {cameras[0].name} (one node takes raw or compressed, rectified or not)"
             )
-        blind = [camera.name for camera in cameras if camera.camera_info_topic is None]
-        if blind:
-            notes.append(f"{', '.join(blind)}: no {CAMERA_INFO_TYPE} in the bag, so depth but no point cloud")
         image_template, info_template = _templates(cameras)
         lidar = bag.find_lidar()
         sensors = [topic for camera in cameras for topic in (camera.image_topic, camera.camera_info_topic) if topic]

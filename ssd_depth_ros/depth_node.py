@@ -32,7 +32,8 @@ from ssd_depth_ros.camera_stream import CameraStream
 from ssd_depth_ros.depth_worker import Camera, DepthWorker, Estimator, EstimatorFactory
 from ssd_depth_ros.health import CameraHealth, Level, Status
 from ssd_depth_ros.messages import Size, diagnostic_message
-from ssd_depth_ros.parameters import ParameterError, Settings
+from ssd_depth_ros.parameters import ParameterError, Settings, yaml_document
+from ssd_depth_ros.process import helped
 
 NODE_NAME = "ssd_depth"
 LOOK_PERIOD = 0.5
@@ -295,8 +296,10 @@ class _RosLogHandler(logging.Handler):
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the node until SIGINT or SIGTERM; a second signal changes nothing. Exit code 0, or 1 if it can't start.
 
-    arguments: as sys.argv, with --ros-args; None is sys.argv.
+    arguments: as sys.argv, with --ros-args; None is sys.argv. -h or --help prints the parameters.
     """
+    if helped(arguments, f"usage: depth_node [--ros-args --params-file FILE -p NAME:=VALUE -r FROM:=TO ...]\n\n{yaml_document()}"):
+        return
     stop = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())

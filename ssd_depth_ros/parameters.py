@@ -124,8 +124,13 @@ class Settings:
         """CameraInfo topic of a camera; '' is the only camera."""
         if self.camera_info_topic:
             return self.camera_info_topic.replace("{camera}", camera)
-        folder, separator, _ = self.image_topic_of(camera).removesuffix("/compressed").rpartition("/")
-        return f"{folder}{separator}camera_info"
+        return camera_info_beside(self.image_topic_of(camera))
+
+
+def camera_info_beside(image_topic: str) -> str:
+    """The CameraInfo topic that goes with an image topic, as image_transport has it."""
+    folder, separator, _ = image_topic.removesuffix("/compressed").rpartition("/")
+    return f"{folder}{separator}camera_info"
 
 
 FIELDS: tuple[dataclasses.Field[Any], ...] = dataclasses.fields(Settings)

@@ -5,8 +5,18 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
+
+
+def helped(arguments: Sequence[str] | None, text: str) -> bool:
+    """Whether -h or --help stands among a program's own arguments (None: those of sys.argv); then `text` has been printed."""
+    own, _ = split_ros_arguments(sys.argv if arguments is None else arguments)
+    if not {"-h", "--help"} & set(own):
+        return False
+    sys.stdout.write(text + "\n")
+    return True
 
 
 def split_ros_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

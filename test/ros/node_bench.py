@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A started depth node around a test double, its peer node with a fake camera, and what it logs."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,8 +40,9 @@ class NodeBench:
         self.complaints: list[str] = []
         self.node: DepthNode
 
-    def create(self, factory: Any, **values: Any) -> DepthNode:
-        """A node that isn't waited for."""
+    def create(self, factory: Any, remap: Sequence[str] = (), **values: Any) -> DepthNode:
+        """A node that isn't waited for; remap: rules FROM:=TO."""
+        rules = ["--ros-args", *(word for rule in remap for word in ("-r", rule))]
         overrides = [Parameter(name, value=value) for name, value in values.items()]
         bench = self
 
@@ -49,7 +51,7 @@ class NodeBench:
                 bench.complaints.append(text)
                 super()._warn(text)
 
-        self.node = self.spinner.add(Watched(factory, parameter_overrides=overrides))
+        self.node = self.spinner.add(Watched(factory, parameter_overrides=overrides, cli_args=rules))
         return self.node
 
     def start(self, estimator: FakeEstimator | None = None, **values: Any) -> DepthNode:

@@ -34,8 +34,8 @@ BEST_EFFORT = Qos(
 )
 
 
-def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unknown=False):
-    """`count` images and CameraInfo of each camera, 50 ms apart; with `unknown` also a message of a type nobody has."""
+def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unknown=False, info=True):
+    """`count` images and, with `info`, CameraInfo of each camera, 50 ms apart; with `unknown` also a message of a type nobody has."""
     store = get_typestore(Stores.ROS2_HUMBLE)
     store.register(get_types_from_msg("int32 value\n", "nobody_msgs/msg/Unknown"))
     types = store.types
@@ -61,7 +61,8 @@ def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unk
                 image = types["sensor_msgs/msg/CompressedImage"](
                     header=header(index, camera), format="jpeg", data=np.frombuffer(encode_jpeg(picture(index)), np.uint8)
                 )
-                write(f"/{camera}/camera_info", camera_info(types, header(index, camera)), START + index * STEP)
+                if info:
+                    write(f"/{camera}/camera_info", camera_info(types, header(index, camera)), START + index * STEP)
                 write(f"/{camera}/image_rect_compressed", image, START + index * STEP, qos)
         if unknown:
             write("/unknown", types["nobody_msgs/msg/Unknown"](value=3), START)

@@ -132,6 +132,19 @@ def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     assert "can't configure" in said and "nowhere" in said and "Traceback" not in result.stderr
 
 
+def test_a_bag_without_camera_info_needs_a_focal_length_or_a_model_that_does_not(tmp_path):
+    source = write_bag(tmp_path / "source", count=3, info=False)
+    result = run_demo("--bag", source, "--out", tmp_path / "out")
+    assert result.returncode == 1
+    said = " ".join(result.stdout.split())
+    assert "CAM_FRONT: no CameraInfo in the bag, and model bundled@" in said and "needs the focal length; give --fx PIXELS" in said
+    create_untrained(tmp_path / "random", input_size=(56, 42))
+    result = run_demo("--bag", source, "--out", tmp_path / "out", "--model", tmp_path / "random", "--rate", 3, "--fx", 50)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert "its focal length is taken to be 50 pixels" in " ".join(result.stdout.split())
+    assert json.loads((tmp_path / "out" / "report.json").read_text())[0]["clouds_out"] == 3
+
+
 def test_recorded_names_become_templates(tmp_path):
     plan = plan_run(write_bag(tmp_path / "bag", cameras=("CAM_FRONT", "CAM_BACK")), "x")
     assert (plan.image_template, plan.info_template) == ("/{camera}/image_rect_compressed", "/{camera}/camera_info")

@@ -25,7 +25,9 @@ from ros_peers import FakeCamera, wait_until
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
 from ssd_core.runtime.backends import BackendError
+from ssd_depth_ros.accuracy_node import main as accuracy_main
 from ssd_depth_ros.depth_node import DepthNode, _model_status, _RosLogHandler
+from ssd_depth_ros.depth_node import main as depth_main
 from ssd_depth_ros.health import Level
 
 
@@ -437,6 +439,28 @@ def test_intrinsics_by_parameter(bench: NodeBench) -> None:
     assert info.wait()[0].k[0] == pytest.approx(50 * 56 / 64)
     np.testing.assert_allclose(points_of(cloud.wait()[0])[0, 0, 0], 5 * (0 - (64.5 / 2 - 0.5)) / 50, rtol=1e-6)
     assert not bench.health.errors
+
+
+@pytest.mark.parametrize(
+    ("remap", "values", "expected"),
+    [
+        ((), {}, "/camera_info"),
+        (("image:=/cam/image_rect",), {}, "/cam/camera_info"),
+        (("image:=/cam/image_rect", "camera_info:=/other/info"), {}, "/other/info"),
+        (("image:=/cam/image_rect",), {"camera_info_topic": "mine"}, "/mine"),
+        (("/left/image:=/cam/image_rect/compressed",), {"image_topic": "/left/image"}, "/cam/camera_info"),
+    ],
+)
+def test_camera_info_follows_a_remapped_image(bench: NodeBench, remap: Any, values: Any, expected: str) -> None:
+    node = bench.start(remap=remap, **values)
+    assert node.cameras[0].stream._info_topic == expected
+
+
+def test_help_prints_the_parameters_and_starts_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    depth_main(["depth_node", "--help"])
+    accuracy_main(["accuracy_node", "-h", "--ros-args", "-p", "cap:=50.0"])
+    said = capsys.readouterr().out
+    assert "-p NAME:=VALUE" in said and "\n    cloud_stride: 4\n" in said and "lidar_topic: PointCloud2 to compare with" in said
 
 
 def test_intrinsics_by_parameter_stand_in_for_an_unusable_camera_info(bench: NodeBench) -> None:
