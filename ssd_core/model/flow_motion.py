@@ -7,7 +7,6 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ssd_core.geometry.motion import matrix_from_motion
 
@@ -17,9 +16,6 @@ by itself and for wrong matches."""
 _DAMPING = (1e-4, 1e-2)
 """Added to the normal equations for translation (1/m^2) and rotation, so that they can be solved even where nothing is known."""
 _NEAREST = 0.5
-_DISTANCE_WEIGHT = 1e5
-"""Of a known distance (1/m^2): more than all flow of a picture together."""
-_SHORTEST = 1e-3
 
 
 def motion_from_flow(
@@ -30,13 +26,11 @@ def motion_from_flow(
     other_intrinsics: Tensor,
     stride: int,
     tolerances: Sequence[float] = TOLERANCES,
-    distance: Tensor | None = None,
 ) -> Tensor:
     """Gauss-Newton from standing still, of sum weight * |projection of the moved point - where it was found|^2, robustly.
 
     flow [B, 2, h, w] pixels (u, v), weight [B, h, w] >= 0, depth [B, h, w] metres, at every `stride`-th pixel from the top left one;
-    intrinsics [B, 3, 3] of the image the flow starts in, and of the other; distance [B] metres between both cameras where known, else
-    NaN: the translation is held to that length. Returns [B, 4, 4] other_from_this.
+    intrinsics [B, 3, 3] of the image the flow starts in, and of the other. Returns [B, 4, 4] other_from_this.
     """
     height, width = depth.shape[-2:]
     rays = cell_rays(intrinsics, (height, width), stride)
@@ -51,26 +45,13 @@ def motion_from_flow(
         depths = moved[:, 2].clamp(min=_NEAREST)
         x, y = moved[:, 0] / depths, moved[:, 1] / depths
         residual = found - torch.stack([x, y], dim=1)
-        excess = residual.detach().square().sum(dim=1) * (focal / tolerance) ** 2
+        distance = residual.detach().square().sum(dim=1) * (focal / tolerance) ** 2
         jacobian = _jacobian(x, y, depths)
-        weighted = jacobian * (weight.flatten(1) / (1 + excess))[:, None, :, None]
+        weighted = jacobian * (weight.flatten(1) / (1 + distance))[:, None, :, None]
         normal = torch.einsum("bkni,bknj->bij", weighted, jacobian) + damping
-        pull = torch.einsum("bkni,bkn->bi", weighted, residual)
-        if distance is not None:
-            normal, pull = _held_to(distance, motion[:, :3, 3].detach(), normal, pull)
-        step = torch.linalg.solve(normal, pull)
+        step = torch.linalg.solve(normal, torch.einsum("bkni,bkn->bi", weighted, residual))
         motion = matrix_from_motion(step[:, :3], step[:, 3:]) @ motion
     return motion
-
-
-def _held_to(distance: Tensor, translation: Tensor, normal: Tensor, pull: Tensor) -> tuple[Tensor, Tensor]:
-    """The normal equations with one more: the translation is to grow, along itself, to the distance driven."""
-    length = translation.norm(dim=1).clamp(min=_SHORTEST)
-    # Before the first step there is no direction yet.
-    counts = torch.isfinite(distance) & (length > _SHORTEST)
-    direction = functional.pad(translation / length[:, None], (0, 3)) * counts[:, None]
-    missing = torch.where(counts, distance - length, 0.0)
-    return normal + _DISTANCE_WEIGHT * direction[:, :, None] * direction[:, None], pull + _DISTANCE_WEIGHT * missing[:, None] * direction
 
 
 def cell_rays(intrinsics: Tensor, size: tuple[int, int], stride: int) -> Tensor:

@@ -90,9 +90,8 @@ class ResNetPoseNet(nn.Module):
         )  # fmt: skip
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor, distances: Tensor | None = None) -> PosePrediction:
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Nothing else is looked at."""
-        del intrinsics, depth, distances
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame. Intrinsics and depth aren't looked at."""
         # Always in order of time, so that the network needs to know one direction of driving only.
         pixels = (images - self.mean) / self.std
         pairs = torch.cat([torch.cat([pixels[:, 0], pixels[:, 1]], dim=1), torch.cat([pixels[:, 1], pixels[:, 2]], dim=1)])
@@ -131,11 +130,8 @@ class CorrelationPoseNet(nn.Module):
             nn.init.zeros_(parameter)
         _register_normalisation(self)
 
-    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor, distances: Tensor | None = None) -> PosePrediction:
-        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels. Nothing else is looked
-        at.
-        """
-        del depth, distances
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:  # noqa: ARG002
+        """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels. Depth isn't looked at."""
         batch = images.shape[0]
         features = self.encoder(((images - self.mean) / self.std).flatten(0, 1)).float()
         features = features.unflatten(0, (batch, 3))
@@ -179,11 +175,9 @@ class CorrelationPoseNet(nn.Module):
 
 class FlowPoseNet(nn.Module):
     """Dense inverse search flow (OpenCV), weighted by how well forward and backward flow agree, and the motion that explains it best with
-    the depth network's depth. Nothing is learnt.
+    the depth network's depth. Nothing is learnt; depth learns from the motion's length, by gradients through the least squares.
 
     With flow to a fraction of a pixel, what moves by itself stands out, so that residuals of half a pixel count for little in the end.
-    While depth is learnt, odometry's distance is one more measurement: else, where flow fails, as on a fast motorway, the velocity loss
-    would push depth up until too short a flow meant the right distance.
     """
 
     def __init__(self, config: PoseNetConfig) -> None:
@@ -191,9 +185,9 @@ class FlowPoseNet(nn.Module):
         self.config = config
         self._known: collections.OrderedDict[bytes, Matches] = collections.OrderedDict()
 
-    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor, distances: Tensor | None = None) -> PosePrediction:
+    def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
         """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels; depth [B, 1, H, W]
-        metres of the current frame; distances [B, 2] metres driven to the others, NaN where unknown: they are believed.
+        metres of the current frame.
         """
         matches = [self._matches(current, neighbour) for current, neighbour in _grey_pairs(images)]
         flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device) for values in zip(*matches, strict=True))
@@ -206,7 +200,6 @@ class FlowPoseNet(nn.Module):
                 torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
                 CELL,
                 _FLOW_TOLERANCES,
-                None if distances is None else distances.float().T.flatten(),
             )
         return PosePrediction(torch.stack(motions.chunk(2), dim=1), None)
 

@@ -114,14 +114,10 @@ class TeacherNetworks(nn.Module):
         super().__init__()
         self.depth, self.pose = depth, pose
 
-    def forward(
-        self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor, distances: Tensor | None = None
-    ) -> VideoPrediction:
-        """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes; distances [B, 2] metres
-        driven, to learn with, not to judge by.
-        """
+    def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
+        """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes."""
         depth = self.depth.predict_metres(inputs, input_intrinsics).depth
-        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (images.shape[-2], images.shape[-1])), distances))
+        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (images.shape[-2], images.shape[-1]))))
 
 
 class TeacherTask:
@@ -162,8 +158,7 @@ class TeacherTask:
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps."""
         images = pixels(batch["images"])
-        distances = batch["distances"] if self.config.loss.velocity else None
-        prediction: VideoPrediction = module(pixels(batch["input"]), batch["input_intrinsics"], images, batch["intrinsics"], distances)
+        prediction: VideoPrediction = module(pixels(batch["input"]), batch["input_intrinsics"], images, batch["intrinsics"])
         with torch.autocast(images.device.type, enabled=False):
             return self._terms(prediction, images, batch)
 

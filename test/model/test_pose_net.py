@@ -80,22 +80,6 @@ def test_what_moves_by_itself_and_wrong_matches_hardly_count() -> None:
     torch.testing.assert_close(found, FORWARD, atol=0.08, rtol=0)
 
 
-def test_a_known_distance_is_believed_and_an_unknown_one_is_found() -> None:
-    depth = street_depth()
-    flow = true_flow(depth, FORWARD)[:, :, ::CELL, ::CELL].repeat(3, 1, 1, 1)
-    flow[1] *= 0.2  # as where the search finds next to nothing
-    matrix = INTRINSICS.repeat(3, 1, 1)
-    length = float(FORWARD[0, :3, 3].norm())
-    distances = torch.tensor([length, length, np.nan]).double()
-    near = depth[:, 0, ::CELL, ::CELL].repeat(3, 1, 1)
-    near[2] *= 2
-    weight = torch.ones(3, 18, 32).double()
-    found, free = (motion_from_flow(flow, weight, near, matrix, matrix, CELL, distance=known) for known in (distances, None))
-    torch.testing.assert_close(found[0], FORWARD[0], atol=2e-3, rtol=0)
-    np.testing.assert_allclose(found[:, :3, 3].norm(dim=1).numpy(), [length, length, 2 * length], rtol=0.01)
-    assert float(free[1, :3, 3].norm()) < 0.4 * length
-
-
 def test_twice_the_depth_is_twice_the_translation() -> None:
     depth = street_depth()
     flow, weight = true_flow(depth, FORWARD)[:, :, ::CELL, ::CELL], torch.ones(1, 18, 32).double()
