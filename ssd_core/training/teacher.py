@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -34,6 +35,10 @@ from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
 
 POSE_NET_FOLDER = "pose_net"
 """Inside a checkpoint folder of the teacher."""
+
+_AGREEMENT = 2.0
+"""Classical flow that fails, as on fast motorways, can't be taught: the velocity loss would push depth up instead, until too short a flow
+meant the right distance. Where both lengths differ by more than this, it has no say."""
 
 
 class VideoData(StrictModel):
@@ -148,6 +153,11 @@ class TeacherTask:
         self._held_out = VideoDataset(held_out, data.image_size, config.model.input_size)
         self._judge = DepthJudge(held_out, videos, data.validation_frames, config.model.input_size, config.model.max_depth)
 
+    @property
+    def _largest_ratio(self) -> float:
+        """Of the motion's length and odometry's, either way, for which depth learns from both."""
+        return _AGREEMENT if self.config.pose.architecture == "flow" else math.inf
+
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, neck and head, pose network."""
         loop = self.config.loop
@@ -174,7 +184,7 @@ class TeacherTask:
         terms = {"photometric": torch.stack(photometric).mean(), "smoothness": torch.stack(smoothness).mean()}
         loss = terms["photometric"] + weights.smoothness * terms["smoothness"]
         if weights.velocity:
-            terms["velocity"] = _known_velocity_loss(motions, batch["distances"])
+            terms["velocity"] = _known_velocity_loss(motions, batch["distances"], self._largest_ratio)
             loss = loss + weights.velocity * terms["velocity"]
         if prediction.pose.flow is not None and weights.flow:
             terms["flow"] = _mean_flow_loss(images, prediction.pose.flow)
@@ -253,8 +263,9 @@ def draw_masks(masks: Tensor) -> list[Picture]:
     return [np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=-1) for mask in masks[:, 0].cpu().numpy()]
 
 
-def _known_velocity_loss(motions: Tensor, distances: Tensor) -> Tensor:
-    known = torch.isfinite(distances)
+def _known_velocity_loss(motions: Tensor, distances: Tensor, largest_ratio: float) -> Tensor:
+    ratios = motions[:, :, :3, 3].detach().norm(dim=-1) / distances
+    known = torch.isfinite(distances) & (ratios < largest_ratio) & (ratios * largest_ratio > 1)
     lengths = motions[:, :, :3, 3][known]
     return velocity_loss(lengths, distances[known]) if len(lengths) else motions.sum() * 0
 

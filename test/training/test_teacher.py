@@ -151,6 +151,10 @@ def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> N
     assert "flow" not in losses and len(task.parameter_groups()) == 2
     losses["velocity"].backward()
     assert sum(float(parameter.grad.abs().sum()) for parameter in task.networks.depth.parameters() if parameter.grad is not None) > 0
+    batch = single_batch(task.dataset[0], task.networks)
+    task.module.zero_grad()
+    task.losses(task.module, batch | {"distances": 100 * batch["distances"]}, 0)["velocity"].backward()
+    assert not any(parameter.grad is not None and parameter.grad.any() for parameter in task.networks.depth.parameters())
     with pytest.raises(ConfigurationError, match=r"'flow' .* must begin with a road: .*camera_input=true"):
         make_task(video, pose={"architecture": "flow"}, model=model | {"camera_input": False})
 
