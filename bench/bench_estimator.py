@@ -28,13 +28,13 @@ from ssd_core.images.resize import resize_image
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.untrained import create_untrained
 from ssd_core.runtime.estimator import DepthEstimator
-from ssd_core.weights import bundled_folder
+from ssd_core.weights import BUNDLED
 
 CASES = {
     "ViT-S 518x518": ("s", (518, 518)),
     "ViT-S 574x322": ("s", (574, 322)),
     "ViT-Ti 448x252": ("ti", (448, 252)),
-    "bundled 308x168": ("bundled", (308, 168)),
+    "bundled 308x168": (BUNDLED, (308, 168)),
 }
 TARGET = 3.5
 """openvino over transformers for ViT-S at 518x518, on a CPU with bfloat16 arithmetic."""
@@ -53,11 +53,11 @@ def measure(calls: dict[str, Callable[[], object]], repetitions: int) -> dict[st
     return times
 
 
-def calls_of(folder: Path, size: tuple[int, int], cache: Path) -> dict[str, Callable[[], object]]:
+def calls_of(name_or_path: str | Path, size: tuple[int, int], cache: Path) -> dict[str, Callable[[], object]]:
     """What is compared: the same picture at the network's size through each of them, pixels in and depth out."""
     image = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     camera = PinholeCamera.from_field_of_view(*size, horizontal_degrees=70.0)
-    model = open_checkpoint(folder).load_model()
+    model = open_checkpoint(name_or_path).load_model()
     pixels = torch.rand(1, model.description.input_channels, size[1], size[0])
 
     def reference() -> object:
@@ -66,7 +66,7 @@ def calls_of(folder: Path, size: tuple[int, int], cache: Path) -> dict[str, Call
 
     calls: dict[str, Callable[[], object]] = {"transformers eager fp32": reference}
     for backend in ("torch", "openvino"):
-        estimator = DepthEstimator.load(folder, backend, size, cache_folder=cache)
+        estimator = DepthEstimator.load(name_or_path, backend, size, cache_folder=cache)
         calls[f"{backend} {estimator.precision}"] = lambda estimator=estimator: estimator([image], [camera])
     return calls
 
@@ -87,8 +87,8 @@ def main() -> None:
         for encoder in ("s", "ti"):
             create_untrained(Path(scratch) / encoder, encoder, (518, 518))
         for case, (model, size) in CASES.items():
-            folder = bundled_folder() if model == "bundled" else Path(scratch) / model
-            times = measure(calls_of(folder, size, Path(scratch) / "cache"), arguments.repetitions)
+            name_or_path = BUNDLED if model == BUNDLED else Path(scratch) / model
+            times = measure(calls_of(name_or_path, size, Path(scratch) / "cache"), arguments.repetitions)
             slow = median(times["transformers eager fp32"])
             for name, values in times.items():
                 table.add_row(case, name, f"{median(values):.0f}", f"{min(values):.0f}", f"{slow / median(values):.2f}x")

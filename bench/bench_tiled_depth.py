@@ -28,7 +28,6 @@ from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_depth
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.runtime.estimator import DepthEstimator, DepthMap
-from ssd_core.weights import BUNDLED, bundled_folder
 
 Depth = npt.NDArray[np.float32]
 NEAR, CAP = 1.0, 80.0
@@ -100,7 +99,7 @@ def load(model: str, size: tuple[int, int]) -> DepthSource:
     """The stand-in, or a model at the input size that fits the pictures."""
     if model == STAND_IN:
         return StandIn(size[0])
-    description = open_checkpoint(bundled_folder() if model == BUNDLED else model).description
+    description = open_checkpoint(model).description
     return DepthEstimator.load(model, input_size=description.fitting_input_size(size))
 
 

@@ -92,12 +92,11 @@ def _load(model: str, backend: str, precision: str, input_size: str | None, fram
     """At the given input size, or the one that fits the first camera's aspect."""
     from ssd_core.model.checkpoint import open_checkpoint
     from ssd_core.runtime.estimator import DepthEstimator
-    from ssd_core.weights import BUNDLED, bundled_folder
 
     size = parse_size(input_size) if input_size else None
     camera = next((frame.camera for frame in frames if frame.camera is not None), None)
     if size is None and camera is not None:
-        size = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.fitting_input_size(camera.size)
+        size = open_checkpoint(model).description.fitting_input_size(camera.size)
     return DepthEstimator.load(model, backend, size, precision)
 
 

@@ -65,11 +65,10 @@ def export(
     from ssd_core.runtime.estimator import DepthEstimator
     from ssd_core.runtime.graph_files import describe_graph
     from ssd_core.storage.configuration import save_configuration
-    from ssd_core.weights import BUNDLED, bundled_folder
 
     console = Console(stderr=True)
     _check_target(backend, out, overwrite)
-    checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+    checkpoint = open_checkpoint(model)
     size = parse_size(input_size) if input_size else checkpoint.description.input_size
     check_input_size(size)
     with ExitStack() as stack:

@@ -57,11 +57,10 @@ def predict(
     from ssd_core.command_line.prediction_folder import PredictConfiguration, PredictionFolder
     from ssd_core.data.source import open_source
     from ssd_core.model.checkpoint import open_checkpoint
-    from ssd_core.weights import BUNDLED, bundled_folder
 
     console = Console(stderr=True)
     names = split_names(cameras)
-    checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+    checkpoint = open_checkpoint(model)
     description, assumed = checkpoint.description, _AssumedLens()
     lens = _given_intrinsics(focal, intrinsics) or (assumed if description.needs_camera else None)
     opened = open_source(source, names, lens, with_poses=False)

@@ -9,7 +9,6 @@ from ssd_core.diagnosis.finding import Finding, failure, warning, well
 from ssd_core.diagnosis.machine import Machine
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint
 from ssd_core.runtime.engine_cache import FOLDER_VARIABLE
-from ssd_core.weights import BUNDLED, bundled_folder
 
 _ENOUGH_DISK = 2 << 30
 
@@ -32,7 +31,7 @@ def check_cache(machine: Machine, folder: Path) -> Finding:
 def check_model(model: str) -> Finding:
     """Whether a checkpoint can be found and read; its weights aren't loaded."""
     try:
-        checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+        checkpoint = open_checkpoint(model)
     except ModelLoadError as error:
         return failure("model", str(error), "see docs on choosing a model in README.md")
     width, height = checkpoint.description.input_size

@@ -19,7 +19,6 @@ from ssd_core.images.codec import Image
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.config import DepthKind
 from ssd_core.runtime.estimator import DepthEstimator
-from ssd_core.weights import BUNDLED, bundled_folder
 
 if TYPE_CHECKING:
     from ssd_core.gdt.hub_depth import HubDepth
@@ -82,7 +81,7 @@ def load_network(model: str, frames: Sequence[Frame], input_size: tuple[int, int
     size = input_size
     camera = next((frame.camera for frame in frames if frame.camera is not None), None)
     if size is None and camera is not None:
-        size = open_checkpoint(bundled_folder() if model == BUNDLED else model).description.fitting_input_size(camera.size)
+        size = open_checkpoint(model).description.fitting_input_size(camera.size)
     return DepthEstimator.load(model, input_size=size)
 
 

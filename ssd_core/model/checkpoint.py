@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ssd_core.model.config import PATCH_SIZE, ModelDescription, Parametrisation, suggest_input_size
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, git_revision, validate_configuration
+from ssd_core.weights import BUNDLED, bundled_folder
 
 if TYPE_CHECKING:
     from ssd_core.model.depth_model import DepthModel
@@ -67,7 +68,7 @@ class Checkpoint:
 
 
 def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
-    """Find a local folder or a model of the Hugging Face Hub and read its small files.
+    """Find the model called "bundled", a local folder or a model of the Hugging Face Hub, and read its small files.
 
     A name with exactly one slash that is no local folder is looked up on the Hub (or in its local cache when offline).
     Raises ModelLoadError for everything that can go wrong.
@@ -113,7 +114,9 @@ def _halved(network: Any) -> Any:
 
 
 def find_folder(name_or_path: str | Path) -> Path:
-    """The local folder of a path or Hub id. Raises ModelLoadError."""
+    """The local folder of "bundled", a path or a Hub id. Raises ModelLoadError."""
+    if str(name_or_path) == BUNDLED:
+        return bundled_folder()
     path = Path(name_or_path).expanduser()
     if path.is_dir():
         return path

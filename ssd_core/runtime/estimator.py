@@ -19,7 +19,7 @@ from ssd_core.model.checkpoint import Checkpoint, ModelLoadError, open_checkpoin
 from ssd_core.model.config import DepthKind, check_input_size
 from ssd_core.runtime.backends import Backend, BackendError, backend_class, choose_backend
 from ssd_core.runtime.engine_cache import EngineCache
-from ssd_core.weights import BUNDLED, bundled_folder
+from ssd_core.weights import BUNDLED
 
 __all__ = ["BackendError", "DepthEstimator", "DepthKind", "DepthMap", "ModelLoadError"]
 
@@ -83,7 +83,7 @@ class DepthEstimator:
         Raises ModelLoadError (a model that can't be used), BackendError (a backend or precision this machine lacks),
         ValueError (an input size that isn't a multiple of 14).
         """
-        checkpoint = open_checkpoint(bundled_folder() if str(name_or_path) == BUNDLED else name_or_path)
+        checkpoint = open_checkpoint(name_or_path)
         size = tuple(input_size) if input_size is not None else checkpoint.description.input_size
         check_input_size((size[0], size[1]))
         started = time.monotonic()

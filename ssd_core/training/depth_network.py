@@ -17,7 +17,6 @@ from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.encoder_weights import load_encoder
 from ssd_core.training.config import ModelConfig
-from ssd_core.weights import BUNDLED, bundled_folder
 
 _HALVES = (0.5, 0.5, 0.5)
 """What EfficientNet-Lite's ImageNet weights were trained with: pixels from -1 to 1."""
@@ -50,7 +49,7 @@ def describe(
 def make_model(config: ModelConfig, description: ModelDescription, seed: int) -> DepthModel:
     """The network to train. Raises ModelLoadError for a start or an encoder that can't be used."""
     if config.start != "random":
-        model = open_checkpoint(bundled_folder() if config.start == BUNDLED else config.start).load_model()
+        model = open_checkpoint(config.start).load_model()
         if model.description.camera_input != description.camera_input:
             raise ModelLoadError(f"model.camera_input: set it to {str(model.description.camera_input).lower()}, as {config.start} has it")
         return type(model)(model.network, description.model_copy(update={"preprocessing": model.description.preprocessing}))

