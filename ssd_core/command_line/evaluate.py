@@ -90,13 +90,9 @@ def evaluate(
 
 def _load(model: str, backend: str, precision: str, input_size: str | None, frames: Sequence[Frame]) -> DepthEstimator:
     """At the given input size, or the one that fits the first camera's aspect."""
-    from ssd_core.model.checkpoint import open_checkpoint
-    from ssd_core.runtime.estimator import DepthEstimator
+    from ssd_core.runtime.estimator import DepthEstimator, fitting_input_size
 
-    size = parse_size(input_size) if input_size else None
-    camera = next((frame.camera for frame in frames if frame.camera is not None), None)
-    if size is None and camera is not None:
-        size = open_checkpoint(model).description.fitting_input_size(camera.size)
+    size = parse_size(input_size) if input_size else fitting_input_size(model, (frame.camera for frame in frames))
     return DepthEstimator.load(model, backend, size, precision)
 
 

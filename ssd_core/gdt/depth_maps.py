@@ -16,9 +16,8 @@ from ssd_core.gdt.config import DepthConfig
 from ssd_core.gdt.tiled_depth import TiledDepth
 from ssd_core.gdt.translator import DepthSource
 from ssd_core.images.codec import Image
-from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.config import DepthKind
-from ssd_core.runtime.estimator import DepthEstimator
+from ssd_core.runtime.estimator import DepthEstimator, fitting_input_size
 
 if TYPE_CHECKING:
     from ssd_core.gdt.hub_depth import HubDepth
@@ -78,11 +77,7 @@ def load_network(model: str, frames: Sequence[Frame], input_size: tuple[int, int
         from ssd_core.gdt.hub_depth import HubDepth
 
         return HubDepth.load(model.removeprefix(TRANSFORMERS))
-    size = input_size
-    camera = next((frame.camera for frame in frames if frame.camera is not None), None)
-    if size is None and camera is not None:
-        size = open_checkpoint(model).description.fitting_input_size(camera.size)
-    return DepthEstimator.load(model, input_size=size)
+    return DepthEstimator.load(model, input_size=input_size or fitting_input_size(model, (frame.camera for frame in frames)))
 
 
 def open_depth_maps(source: FrameSource, frames: Sequence[Frame], config: DepthConfig) -> tuple[DepthMaps, DepthSource | None]:

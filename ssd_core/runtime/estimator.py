@@ -7,7 +7,7 @@ import dataclasses
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,7 @@ from ssd_core.runtime.backends import Backend, BackendError, backend_class, choo
 from ssd_core.runtime.engine_cache import EngineCache
 from ssd_core.weights import BUNDLED
 
-__all__ = ["BackendError", "DepthEstimator", "DepthKind", "DepthMap", "ModelLoadError"]
+__all__ = ["BackendError", "DepthEstimator", "DepthKind", "DepthMap", "ModelLoadError", "fitting_input_size"]
 
 _logger = logging.getLogger(__name__)
 
@@ -33,6 +33,16 @@ class DepthMap:
     values: npt.NDArray[np.float32]
     """(H, W) finite: metres along the optical axis Z (not ray length), or inverse depth up to an unknown scale and shift."""
     kind: DepthKind
+
+
+def fitting_input_size(name_or_path: str | Path, cameras: Iterable[PinholeCamera | None]) -> tuple[int, int]:
+    """The (width, height) to load a model at for images of the first camera that is known; the model's own if none is.
+
+    Raises ModelLoadError.
+    """
+    description = open_checkpoint(name_or_path).description
+    camera = next((camera for camera in cameras if camera is not None), None)
+    return description.input_size if camera is None else description.fitting_input_size(camera.size)
 
 
 class DepthEstimator:

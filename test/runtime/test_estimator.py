@@ -11,9 +11,10 @@ import pytest
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.resize import resize_depth, resize_image
-from ssd_core.model.checkpoint import Checkpoint
+from ssd_core.model.checkpoint import Checkpoint, open_checkpoint
 from ssd_core.model.config import ModelDescription, TrainingCamera
-from ssd_core.runtime.estimator import DepthEstimator
+from ssd_core.runtime.estimator import DepthEstimator, fitting_input_size
+from ssd_core.weights import BUNDLED
 
 SIZE = (28, 14)
 PLAIN = ModelDescription(parametrisation="sigmoid_disparity", input_size=SIZE)
@@ -55,6 +56,13 @@ def make(description: ModelDescription = PLAIN) -> tuple[DepthEstimator, MeanBac
 def picture(value: int, size: tuple[int, int] = SIZE) -> npt.NDArray[np.uint8]:
     rows = np.linspace(0, value, size[1])[:, None, None]
     return np.broadcast_to(rows, (size[1], size[0], 3)).astype(np.uint8)
+
+
+def test_the_input_size_fits_the_first_camera_that_is_known() -> None:
+    description = open_checkpoint(BUNDLED).description
+    wide, square = (PinholeCamera.from_field_of_view(1600, height, horizontal_degrees=70.0) for height in (500, 1600))
+    assert fitting_input_size(BUNDLED, [None, wide, square]) == description.fitting_input_size((1600, 500)) != description.input_size
+    assert fitting_input_size(BUNDLED, [None]) == description.input_size
 
 
 def test_what_it_says_of_itself() -> None:
