@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ssd_core.evaluation.baselines import CameraPrior
     from ssd_core.evaluation.evaluation import EvaluationConfiguration, FrameRecord
     from ssd_core.evaluation.protocol import DepthPredictor, DepthRange
-    from ssd_core.evaluation.report import DataDescription, ModelDescription
+    from ssd_core.evaluation.report import DataDescription, EvaluatedModel
     from ssd_core.runtime.estimator import DepthEstimator
 
 
@@ -176,10 +176,10 @@ _KINDS = {
 }
 
 
-def _describe_model(estimator: DepthEstimator) -> ModelDescription:
-    from ssd_core.evaluation.report import ModelDescription
+def _describe_model(estimator: DepthEstimator) -> EvaluatedModel:
+    from ssd_core.evaluation.report import EvaluatedModel
 
-    return ModelDescription(
+    return EvaluatedModel(
         checkpoint=estimator.model_id,
         kind=estimator.kind,
         is_trained=estimator.is_trained,

@@ -40,7 +40,7 @@ _METRICS = (
 )
 
 
-class ModelDescription(StrictModel):
+class EvaluatedModel(StrictModel):
     """What was measured."""
 
     checkpoint: str
@@ -72,7 +72,7 @@ class Report(StrictModel):
     git_revision: str
     data: DataDescription
     protocol: dict[str, Any]
-    model: ModelDescription
+    model: EvaluatedModel
     results: GroupScores
     baselines: dict[str, GroupScores]
     baselines_learnt_from: str | None
@@ -93,7 +93,7 @@ class _Table(NamedTuple):
 def make_report(
     configuration: EvaluationConfiguration,
     data: DataDescription,
-    model: ModelDescription,
+    model: EvaluatedModel,
     records: Sequence[FrameRecord],
     comparison: Comparison,
     learnt_from: str | None,

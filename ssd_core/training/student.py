@@ -29,7 +29,7 @@ from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, d
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import DepthJudge
 from ssd_core.training.video import StandIns, Video, VideoDataset, aligned_stand_ins, open_video, translated_stand_ins
-from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
+from ssd_core.training.view_synthesis import Views, resize_by_inverse_depth, synthesise
 
 
 class StudentData(VideoData):
@@ -116,7 +116,7 @@ class Frozen(nn.Module):
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
         """As of `TeacherNetworks`; the inputs are the original day."""
         prediction = self.depth.predict_metres(inputs, input_intrinsics)
-        depth = resize_depth(prediction.depth, (images.shape[-2], images.shape[-1]))
+        depth = resize_by_inverse_depth(prediction.depth, (images.shape[-2], images.shape[-1]))
         motions = self.pose(images, intrinsics, depth).neighbours_from_current.float()
         return _Seen(prediction.depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
 
@@ -163,7 +163,9 @@ class StudentTask:
         with torch.autocast(images.device.type, enabled=False):
             reliable = self._reliable(prediction.depth, seen, images, batch["intrinsics"])
             size = (images.shape[-2], images.shape[-1])
-            distilled = distillation_loss(resize_depth(prediction.depth, size), resize_depth(seen.depth, size), reliable)
+            distilled = distillation_loss(
+                resize_by_inverse_depth(prediction.depth, size), resize_by_inverse_depth(seen.depth, size), reliable
+            )
             semantic = semantic_loss(seen.features.float(), prediction.patch_tokens.float())
         loss = distilled.loss + self.config.loss.semantic * semantic
         return {"loss": loss, "distillation": distilled.loss, "semantic": semantic, "reliable": reliable.float().mean()}

@@ -31,7 +31,7 @@ from ssd_core.training.depth_network import depth_parameter_groups, describe, ma
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
 from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
-from ssd_core.training.view_synthesis import Views, resize_depth, synthesise
+from ssd_core.training.view_synthesis import Views, resize_by_inverse_depth, synthesise
 
 POSE_NET_FOLDER = "pose_net"
 """Inside a checkpoint folder of the teacher."""
@@ -122,7 +122,9 @@ class TeacherNetworks(nn.Module):
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
         """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes."""
         depth = self.depth.predict_metres(inputs, input_intrinsics).depth
-        return VideoPrediction(depth, self.pose(images, intrinsics, resize_depth(depth, (images.shape[-2], images.shape[-1]))))
+        return VideoPrediction(
+            depth, self.pose(images, intrinsics, resize_by_inverse_depth(depth, (images.shape[-2], images.shape[-1])))
+        )
 
 
 class TeacherTask:

@@ -28,7 +28,7 @@ def synthesise(images: Tensor, intrinsics: Tensor, depth: Tensor, motions: Tenso
     height, width = images.shape[-2] // divisor, images.shape[-1] // divisor
     previous, target, following = (_shrunk(images[:, place], (height, width)) for place in range(3))
     scaled = scale_intrinsics(intrinsics, width / images.shape[-1], height / images.shape[-2])
-    depth = resize_depth(depth, (height, width))
+    depth = resize_by_inverse_depth(depth, (height, width))
     warped = [
         warp_image(source, depth, scaled[:, 1], scaled[:, place], motions[:, direction])
         for direction, (place, source) in enumerate(((0, previous), (2, following)))
@@ -44,7 +44,7 @@ def scale_intrinsics(intrinsics: Tensor, across: float, down: float) -> Tensor:
     return (intrinsics + offset) * factors - offset
 
 
-def resize_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_by_inverse_depth(depth: Tensor, size: tuple[int, int]) -> Tensor:
     """Depth [B, 1, h, w] at another (height, width); bilinear in inverse depth, in which flat surfaces are linear."""
     if tuple(depth.shape[-2:]) == size:
         return depth

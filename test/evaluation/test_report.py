@@ -16,7 +16,7 @@ from ssd_core.evaluation.evaluation import EvaluationConfiguration, FrameRecord,
 from ssd_core.evaluation.metrics import METRIC_NAMES
 from ssd_core.evaluation.protocol import DepthRange
 from ssd_core.evaluation.published import NUSCENES_VAL, NUSCENES_VAL_IMAGES, ROBOTCAR_TEST_IMAGES, Comparison, published_rows
-from ssd_core.evaluation.report import MODEL, ORACLE, DataDescription, ModelDescription, make_report, print_report, write_report
+from ssd_core.evaluation.report import MODEL, ORACLE, DataDescription, EvaluatedModel, make_report, print_report, write_report
 from ssd_core.evaluation.sheet import best_median_worst, write_sheets
 from ssd_core.images.codec import read_image
 
@@ -45,7 +45,7 @@ def report_of(source, model=None, trained=True, comparison=NOTHING_PUBLISHED, ba
         predictors={name: predictor.model_id for name, predictor in predictors.items()},
     )
     data = DataDescription(path="/somewhere/drive", kind="made up", split="test", cameras=["front"], selected=["only on Sundays"])
-    described = ModelDescription(
+    described = EvaluatedModel(
         checkpoint=model.model_id, kind=kind, is_trained=trained, input_size=(56, 42), backend="none", precision="fp32"
     )
     return make_report(configuration, data, described, records, comparison, "made-up rays" if baselines else None, ["one warning"]), records

@@ -21,7 +21,7 @@ from ssd_core.training.depth_network import pixels
 from ssd_core.training.run import run_training
 from ssd_core.training.teacher import TeacherConfig, TeacherTask, single_batch
 from ssd_core.training.validation import known_depth
-from ssd_core.training.view_synthesis import Views, resize_depth, scale_intrinsics, synthesise
+from ssd_core.training.view_synthesis import Views, resize_by_inverse_depth, scale_intrinsics, synthesise
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,7 @@ def reprojection(views: Views) -> PhotometricLoss:
 
 def test_disparity_is_what_is_interpolated_and_intrinsics_keep_the_rays() -> None:
     depth = 1 / torch.linspace(0.1, 0.5, 8)[None, None, None].expand(1, 1, 4, 8)
-    half = resize_depth(depth, (2, 4))
+    half = resize_by_inverse_depth(depth, (2, 4))
     torch.testing.assert_close(1 / half[0, 0, 0], torch.nn.functional.avg_pool1d((1 / depth)[0, 0, :1], 2)[0])
     matrix = torch.tensor([[[100.0, 0, 55.5], [0, 90.0, 34.5], [0, 0, 1]]])
     # The middle of a 112x70 image is that of a 56x35 one.
