@@ -128,7 +128,7 @@ class TransformTree:
         return self.lookup_between(target, stamp_ns, source, stamp_ns)
 
     def lookup_between(self, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int) -> Matrix | None:
-        """target (at its time) from source (at its time), through what stands still between the two: the root of the tree.
+        """target (at its time) from source (at its time), (4, 4), through what stands still between the two: the root of the tree.
 
         For equal times only the way up to the first common frame is needed, so a mounting is known even where odometry isn't.
         """

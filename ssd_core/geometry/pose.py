@@ -42,8 +42,9 @@ def transform_points(pose: Matrix, points: npt.ArrayLike) -> npt.NDArray[np.floa
 
 
 def interpolate_pose(stamps: npt.ArrayLike, poses: npt.NDArray[np.float64], stamp: int) -> Matrix | None:
-    """The pose at ``stamp`` between sorted ``stamps`` (nanoseconds): linear in position, SLERP in rotation.
+    """The pose (4, 4) at ``stamp`` between sorted ``stamps`` (N,), nanoseconds: linear in position, SLERP in rotation.
 
+    poses (N, 4, 4), metres: of one frame in another, as the result is.
     None outside the span of the stamps: extrapolated poses are worse than none.
     """
     times = np.asarray(stamps, dtype=np.int64)

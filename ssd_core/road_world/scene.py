@@ -131,7 +131,7 @@ class Scene:
         return make_traffic(self.seed, self.road, self.density) if self._district is not None else Traffic(self.road, [])
 
     def world_from_base(self, time: float) -> Matrix:
-        """Pose of base_link: on the road, pitched with the land and a little with braking and accelerating."""
+        """Pose (4, 4) of base_link in the world, metres: on the road, pitched with the land and a little with braking and accelerating."""
         s, t = self._base_coordinates(time)
         ahead = self._base_coordinates(time + 1e-3)
         yaw = np.arctan2(ahead[1] - t, ahead[0] - s)

@@ -72,7 +72,7 @@ def depth_parameter_groups(model: DepthModel, encoder_learning_rate: float, head
 
 @torch.no_grad()
 def predict_metres(model: DepthModel, sample: Sample) -> npt.NDArray[np.float32]:
-    """Depth of a picture of the network's input size, with its camera."""
+    """Depth (H, W), metres, of a picture of the network's input size, with its camera."""
     assert sample.camera is not None
     device = next(model.parameters()).device
     image = torch.from_numpy(np.ascontiguousarray(sample.image))[None].to(device)

@@ -156,7 +156,7 @@ class StudentTask:
         return depth_parameter_groups(self.networks.depth, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed."""
+        """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed. The batch is of `VideoDataset`."""
         images = pixels(batch["images"])
         seen = self._frozen_on(images.device)(pixels(batch["original_input"]), batch["input_intrinsics"], images, batch["intrinsics"])
         prediction: DepthPrediction = module(pixels(batch["input"]), batch["input_intrinsics"])

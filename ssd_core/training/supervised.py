@@ -174,7 +174,7 @@ class SupervisedTask:
         return depth_parameter_groups(self.model, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """`loss` and its terms."""
+        """`loss` and its terms; the batch is of `SupervisedDataset`."""
         predicted = module(pixels(batch["image"]), batch["intrinsics"]).float()
         truth = batch["depth"]
         farthest = self.model.description.max_depth

@@ -168,7 +168,7 @@ class TeacherTask:
         return [*groups, {"params": pose, "lr": loop.pose_learning_rate}] if pose else groups
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
-        """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps."""
+        """`loss` and its terms; "moving" is the share of pixels that the auto-mask keeps. The batch is of `VideoDataset`."""
         images = pixels(batch["images"])
         prediction: VideoPrediction = module(pixels(batch["input"]), batch["input_intrinsics"], images, batch["intrinsics"])
         with torch.autocast(images.device.type, enabled=False):

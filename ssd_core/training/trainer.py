@@ -48,7 +48,7 @@ class Task(Protocol):
 
     @property
     def dataset(self) -> Dataset[Any]:
-        """Items by `Draw`, as dictionaries."""
+        """Items by `Draw`, as dictionaries; its class says which keys they have, of which shapes and units."""
         ...
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -56,7 +56,7 @@ class Task(Protocol):
         ...
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:
-        """Scalars of one batch; `loss` is the one that is minimised."""
+        """Scalars of one batch, items of `dataset` stacked to [B, ...]; `loss` is the one that is minimised."""
         ...
 
     def validate(self) -> dict[str, float]:

@@ -39,7 +39,7 @@ def decode(image: Image) -> Array:
 
 
 def encode(light: Array) -> Image:
-    """The sRGB picture of linear light; what is brighter than 1 clips. Overwrites `light`."""
+    """The sRGB picture, uint8 (H, W, 3), of linear light (H, W, 3); what is brighter than 1 clips. Overwrites `light`."""
     np.clip(light, 0, 1, out=light)
     light *= _STEPS - 1
     return _ENCODED[light.astype(np.uint16)]
