@@ -25,9 +25,28 @@ FLOORS = {
     "ssd_core.training": 4,
     "ssd_core.command_line": 5,
     "ssd_depth_ros": 5,
+    "training": 6,
+    "bench": 6,
 }
-ROS_PACKAGES = {"rclpy", "sensor_msgs", "std_msgs", "geometry_msgs", "nav_msgs", "diagnostic_msgs", "cv_bridge", "launch", "launch_ros"}
-MODULES = sorted([*ROOT.glob("ssd_core/**/*.py"), *ROOT.glob("ssd_depth_ros/**/*.py")])
+ROS_PACKAGES = {
+    "ament_index_python",
+    "builtin_interfaces",
+    "cv_bridge",
+    "diagnostic_msgs",
+    "geometry_msgs",
+    "launch",
+    "launch_ros",
+    "lifecycle_msgs",
+    "nav_msgs",
+    "rcl_interfaces",
+    "rclpy",
+    "rosgraph_msgs",
+    "sensor_msgs",
+    "sensor_msgs_py",
+    "std_msgs",
+    "tf2_msgs",
+}
+MODULES = sorted(path for folder in ("ssd_core", "ssd_depth_ros", "training", "bench") for path in (ROOT / folder).rglob("*.py"))
 
 
 def room_of(module: str) -> str | None:
