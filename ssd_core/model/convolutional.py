@@ -23,7 +23,6 @@ EncoderShape = ConvolutionalSize | tuple[int, int, int, int] | tuple[Stage, ...]
 """An encoder's named size; the channels of a ResNet's four stages; or the stages of an EfficientNet-Lite."""
 
 _BLOCKS = (2, 2, 2, 2)
-_LITE_DECODER = (128, 64, 32, 16)
 _FIRST_WEIGHT = 0.01
 """Deviation of the last layer's weights at the start: a picture of nearly one depth, from which training is quick to leave."""
 
@@ -37,8 +36,8 @@ _FARTHEST_GUESS = 25.0
 class ConvolutionalDepthConfig(transformers.PretrainedConfig):  # type: ignore[no-untyped-call]
     """What `config.json` of every `ConvolutionalDepthNetwork` has: the decoder's channels, deepest first, and the first guess.
 
-    flat_road: of a network that sees its camera, (near, far, slope, least): inverse depths of sigmoid 1 and 0, and the guess
-    max(least, slope * y) for the camera channel y.
+    decoder_widths: by default those that go with EfficientNet-Lite. flat_road: of a network that sees its camera, (near, far, slope,
+    least): inverse depths of sigmoid 1 and 0, and the guess max(least, slope * y) for the camera channel y.
     """
 
     def __init__(self, decoder_widths: Any = (128, 64, 32, 16), flat_road: Any = None, **arguments: Any) -> None:
@@ -235,7 +234,7 @@ def convolutional_config(size: EncoderShape, description: ModelDescription) -> R
     if size in get_args(LiteSize):
         size = lite_stages(cast("LiteSize", size))
     if isinstance(size[0], Stage):
-        return EfficientNetDepthConfig(num_channels=channels, stages=size, decoder_widths=_LITE_DECODER, flat_road=flat_road)
+        return EfficientNetDepthConfig(num_channels=channels, stages=size, flat_road=flat_road)
     widths = ENCODER_WIDTHS[cast("ResNetSize", size)] if isinstance(size, str) else cast("tuple[int, int, int, int]", size)
     resnet: Any = transformers.ResNetConfig
     encoder = resnet(
