@@ -19,18 +19,25 @@ TABLE_FILE = "table.md"
 def experiment(
     config: Annotated[Path, typer.Option(help="Rows, seeds and test scenes (YAML); see training/experiment.yaml.")],
     out: Annotated[Path, typer.Option(help="Folder for the runs; unfinished ones go on.")],
-    results: Annotated[Path, typer.Option(help="Folder of the results, a file a job; jobs whose file is there are done.")],
+    results: Annotated[Path, typer.Option(help="Folder of the results, a file a job; a job whose file is there is done.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row and the one it learns from; may be given again.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Begin no further job after so long; 0 writes the table only.")] = None,
 ) -> None:
-    """Train and judge what is missing; after each job table.md and table.png are beside the results. Run it again to go on after a stop."""
+    """Train and judge what is missing; after each job table.md and table.png are beside the results. Run it again to go on after a stop.
+
+    Results and runs of another recipe than now, and students without their teacher's weights, are refused before anything is trained.
+    """
     from ssd_core.storage.configuration import load_configuration
     from ssd_core.training.experiment import ExperimentConfig, Places, all_jobs, run_job
+    from ssd_core.training.experiment_checks import check_results, check_runs
 
     console = Console()
     settings = load_configuration(ExperimentConfig, config)
     places = Places(config.parent, out, results)
+    check_results(settings, places)
     jobs = [job for job in all_jobs(settings, row or []) if not places.result(job.run).exists()]
+    if minutes != 0:
+        check_runs(jobs, settings, places)
     started, left = time.monotonic(), len(jobs)
     for job in jobs:
         if minutes is not None and time.monotonic() - started >= 60 * minutes:
@@ -38,6 +45,8 @@ def experiment(
         if job.teachers_run is not None and not places.result(job.teachers_run).exists():
             # Its training was stopped by the recipe's `minutes`.
             continue
+        # A teacher of this sitting has its weights only now.
+        check_runs([job], settings, places)
         console.rule(f"{job.row.says}, seed {job.seed}")
         if run_job(job, settings, places, console, _translate):
             left -= 1

@@ -38,6 +38,9 @@ class JobResult(StrictModel):
     test: dict[str, Any]
     """The scenes it was judged on, as a plan."""
     recipe: dict[str, Any]
+    """Resolved, but for the teacher's path."""
+    teacher: str | None = None
+    """SHA-256 of the weights it learnt from; none: it has no teacher, or is older than this field."""
     scenes: dict[str, dict[str, ConditionErrors]]
     """By scene and condition."""
 

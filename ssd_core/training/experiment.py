@@ -2,10 +2,12 @@
 """An ablation as jobs: a row and a seed each, trained, judged on scenes that nothing else sees, and kept as one small file.
 
 A job whose file is there is done, so an experiment may be spread over many sittings and machines, and its table is made from the files.
+A file says what made it; `experiment_checks.py` refuses what doesn't belong together.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,7 +18,7 @@ from rich.console import Console
 
 from ssd_core.data.rendered_sequences import RenderedSequences
 from ssd_core.evaluation.ablation import ConditionErrors, JobResult
-from ssd_core.model.checkpoint import open_checkpoint
+from ssd_core.model.checkpoint import WEIGHTS_FILE, open_checkpoint
 from ssd_core.road_world import REVISION
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, git_revision
@@ -29,6 +31,9 @@ from ssd_core.training.video import RecordedVideo, open_video
 
 ROW_PRIOR = "row_prior"
 """The baseline's name among the results."""
+
+TEACHER_FILE = "teacher.sha256"
+"""In a student's run: which weights it learns from."""
 
 
 class Row(StrictModel):
@@ -98,6 +103,10 @@ class Places(NamedTuple):
         """The file of a finished job."""
         return self.results / f"{run}.json"
 
+    def weights(self, run: str) -> Path:
+        """The checkpoint that a run ends with."""
+        return self.runs / run / "last"
+
 
 def all_jobs(config: ExperimentConfig, rows: Sequence[str] = ()) -> list[Job]:
     """Seed by seed, so that the first table is there early; `rows`: only these, with the rows that they learn from.
@@ -114,6 +123,26 @@ def all_jobs(config: ExperimentConfig, rows: Sequence[str] = ()) -> list[Job]:
     return [Job(name, row, seed) for seed in config.seeds for name, row in config.rows.items() if name in wanted]
 
 
+def resolve_recipe(job: Job, places: Places) -> TeacherConfig | StudentConfig:
+    """With the job's changes. Raises ConfigurationError for a recipe that isn't learnt from video."""
+    recipe = places.recipes / job.row.recipe
+    learning = load_recipe(recipe, _changes(job, places))
+    if not isinstance(learning, TeacherConfig | StudentConfig):
+        raise ConfigurationError(f"{recipe}: rows of an experiment learn from video, not {learning.task}")
+    return learning
+
+
+def describe_origin(config: ExperimentConfig, learning: TeacherConfig | StudentConfig | None) -> dict[str, Any]:
+    """Fields of `JobResult` that say what made it, but for code and teacher. None: the row prior, which has no recipe."""
+    recipe = {} if learning is None else learning.model_dump(mode="json", exclude={"teacher"})
+    return {"world": REVISION, "test": config.test.model_dump(mode="json"), "recipe": recipe}
+
+
+def hash_weights(folder: Path) -> str:
+    """SHA-256 of a checkpoint's weights alone: judging a finished run again writes its ssd.json with another git revision."""
+    return hashlib.sha256((folder / WEIGHTS_FILE).read_bytes()).hexdigest()
+
+
 def run_job(
     job: Job, config: ExperimentConfig, places: Places, console: Console, translate: Callable[[Path, str], None] | None = None
 ) -> bool:
@@ -122,30 +151,24 @@ def run_job(
     translate: called with the folder of the training data and the name of the row's translator before training.
     Raises ConfigurationError for a recipe that isn't learnt from video, and what training raises.
     """
-    recipe, folder = places.recipes / job.row.recipe, places.runs / job.run
-    changes = [*job.row.changes, f"loop.seed={job.seed}"]
+    folder, learning, teacher = places.runs / job.run, resolve_recipe(job, places), None
     if job.teachers_run is not None:
-        changes.append(f"teacher={json.dumps(str(places.runs / job.teachers_run / 'last'))}")
-    if job.row.translator is not None:
-        changes.append(f"data.translator={job.row.translator}")
-    learning = load_recipe(recipe, changes)
-    if not isinstance(learning, TeacherConfig | StudentConfig):
-        raise ConfigurationError(f"{recipe}: rows of an experiment learn from video, not {learning.task}")
+        teacher = hash_weights(places.weights(job.teachers_run))
+        atomic_write_text(folder / TEACHER_FILE, teacher + "\n")
     if job.row.translator is not None and translate is not None:
         for source in learning.data.train:
             translate(data_folder(source, console), job.row.translator)
-    trainer, _ = run_training(recipe, folder, changes, console)
+    trainer, _ = run_training(places.recipes / job.row.recipe, folder, _changes(job, places), console)
     if not trainer.is_finished:
         return False
-    model = open_checkpoint(folder / "last").load_model()
+    model = open_checkpoint(places.weights(job.run)).load_model()
     judge = _judge(config, learning, model.description.input_size, model.description.farthest, console)
     result = JobResult(
         row=job.name,
         seed=job.seed,
-        world=REVISION,
         git_revision=git_revision(),
-        test=config.test.model_dump(mode="json"),
-        recipe=learning.model_dump(mode="json", exclude={"teacher"}),
+        teacher=teacher,
+        **describe_origin(config, learning),
         scenes=_by_scene(judge.measure(lambda sample: predict_metres(model, sample))),
     )
     _write(places.result(job.run), result)
@@ -153,6 +176,16 @@ def run_job(
     if prior is not None and not places.result(ROW_PRIOR).exists():
         _write(places.result(ROW_PRIOR), _of_prior(result, judge, prior))
     return True
+
+
+def _changes(job: Job, places: Places) -> list[str]:
+    """Overrides of the row's recipe."""
+    changes = [*job.row.changes, f"loop.seed={job.seed}"]
+    if job.teachers_run is not None:
+        changes.append(f"teacher={json.dumps(str(places.weights(job.teachers_run)))}")
+    if job.row.translator is not None:
+        changes.append(f"data.translator={job.row.translator}")
+    return changes
 
 
 def _judge(
@@ -164,7 +197,7 @@ def _judge(
 
 
 def _of_prior(result: JobResult, judge: DepthJudge, prior: PredictDepth) -> JobResult:
-    return result.model_copy(update={"row": ROW_PRIOR, "seed": 0, "recipe": {}, "scenes": _by_scene(judge.measure(prior))})
+    return result.model_copy(update={"row": ROW_PRIOR, "seed": 0, "teacher": None, "recipe": {}, "scenes": _by_scene(judge.measure(prior))})
 
 
 def _by_scene(frames: Iterator[FrameErrors]) -> dict[str, dict[str, ConditionErrors]]:

@@ -23,6 +23,9 @@ from ssd_core.training.teacher import TeacherConfig, TeacherTask
 from ssd_core.training.trainer import Task, Trainer
 from ssd_core.training.video import RecordedVideo
 
+CONFIGURATION_FILE = "configuration.yaml"
+"""In a run: what it was begun with, resolved."""
+
 Config = SupervisedConfig | TeacherConfig | StudentConfig
 _CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[StudentConfig]] = {
     "supervised": SupervisedConfig,
@@ -40,7 +43,7 @@ def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Con
     train = [data_folder(source, console) for source in config.data.train]
     validation = [data_folder(source, console) for source in config.data.validation]
     if PartialState().is_main_process:
-        save_configuration(out / "configuration.yaml", config)
+        save_configuration(out / CONFIGURATION_FILE, config)
     trainer = Trainer(_task(config, train, validation), config.loop, out, console)
     return trainer, trainer.run()
 
