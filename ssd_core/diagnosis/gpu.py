@@ -136,7 +136,7 @@ def _tensorrt(machine: Machine, torch: TorchFacts | None) -> list[Finding]:
     has_gpu = torch is not None and torch.gpu is not None
     if not pairings:
         if has_gpu:
-            fix = 'pip install "ssd_depth_ros[tensorrt]" or "[tensorrt-rtx]" (docs/tensorrt.md says which)'
+            fix = 'pip install -e ".[tensorrt]" or ".[tensorrt-rtx]" in a clone of this repository (docs/tensorrt.md says which)'
             return [warning("TensorRT", "Torch-TensorRT isn't installed: torch runs the network, slower", fix)]
         return [well("TensorRT", "not installed")]
     text = ", ".join(f"{name} {version}" for name, version in pairings.items())
@@ -145,7 +145,7 @@ def _tensorrt(machine: Machine, torch: TorchFacts | None) -> list[Finding]:
     (version,) = pairings.values()
     installed = machine.version("torch") or "?"
     if _numbers(version)[:2] != _numbers(installed)[:2]:
-        fix = 'install the pair again: pip install --upgrade "ssd_depth_ros[tensorrt]" (docs/tensorrt.md)'
+        fix = 'install the pair again: pip install --upgrade -e ".[tensorrt]" in a clone of this repository (docs/tensorrt.md)'
         return [failure("TensorRT", f"{text} beside torch {installed}: each release fits one torch only", fix)]
     engines = ", ".join(f"{name} {found}" for name in _ENGINES if (found := machine.version(name)))
     if not any(machine.module(name) for name in ("tensorrt", "tensorrt_rtx")):

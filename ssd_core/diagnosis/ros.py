@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 from ssd_core.diagnosis.finding import Finding, failure, warning, well
 from ssd_core.diagnosis.machine import Machine
 
-_INSTALL = 'source /opt/ros/DISTRIBUTION/setup.bash, or on x86-64 without ROS: pip install "ssd_depth_ros[ros]"'
+_INSTALL = 'source /opt/ros/DISTRIBUTION/setup.bash, or on x86-64 without ROS: pip install -e ".[ros]" in a clone of this repository'
 _DEFAULT_RMW = "rmw_fastrtps_cpp"
 _PROFILE_VARIABLES = ("FASTDDS_DEFAULT_PROFILES_FILE", "FASTRTPS_DEFAULT_PROFILES_FILE")
 _NAMESPACE = "{http://www.eprosima.com}"

@@ -149,7 +149,7 @@ def _onnx_session(path: Path) -> Any:
 def _write_onnx(checkpoint: Checkpoint, input_size: tuple[int, int], batch: int, path: Path) -> None:
     missing = [name for name in ("onnx", "onnxscript") if importlib.util.find_spec(name) is None]
     if missing:
-        raise BackendError(f'writing ONNX files needs {" and ".join(missing)}: pip install "ssd_depth_ros[onnx]"')
+        raise BackendError(f'writing ONNX files needs {" and ".join(missing)}: pip install -e ".[onnx]" in a clone of this repository')
     import torch
 
     from ssd_core.runtime.export import FixedSizeNetwork, export_program

@@ -27,5 +27,5 @@ def build_translator(config: DiffusionConfig, device: str | None = None) -> Tran
     except ModuleNotFoundError as error:
         if error.name is None or error.name.partition(".")[0] not in ("diffusers", "accelerate"):
             raise
-        raise ModelLoadError(f"{error.name} isn't installed: pip install 'ssd_depth_ros[gdt]'") from error
+        raise ModelLoadError(f'{error.name} is not installed: pip install -e ".[gdt]" in a clone of this repository') from error
     return DiffusionTranslator.load(config.model_copy(update={"device": device}) if device else config)

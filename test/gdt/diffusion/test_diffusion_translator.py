@@ -289,5 +289,5 @@ def test_without_diffusers_the_error_says_what_to_install(models: Path, monkeypa
     for module in ("diffusion_translator", "painter"):
         monkeypatch.delitem(sys.modules, f"ssd_core.gdt.diffusion.{module}", raising=False)
     monkeypatch.setitem(sys.modules, "diffusers", None)
-    with pytest.raises(ModelLoadError, match=r"diffusers isn't installed: pip install 'ssd_depth_ros\[gdt\]'"):
+    with pytest.raises(ModelLoadError, match=r'diffusers is not installed: pip install -e "\.\[gdt\]" in a clone'):
         build_translator(configuration(models))
