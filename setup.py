@@ -21,7 +21,6 @@ ROS_WHEELS = [
         "rosgraph-msgs",
         "sensor-msgs",
         "std-msgs",
-        "std-srvs",
     )
 ]
 

@@ -23,15 +23,6 @@ def invert_motion(matrix: Tensor) -> Tensor:
     return torch.cat([upper, matrix[..., 3:, :]], dim=-2)
 
 
-def rotation_angle(matrix: Tensor) -> Tensor:
-    """Angle (...,) in radians of the rotation of motions (..., 4, 4); exact for small angles too, without a useful gradient at zero."""
-    rotation = matrix[..., :3, :3]
-    skew = rotation - rotation.transpose(-1, -2)
-    sine = torch.stack([skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]], dim=-1).norm(dim=-1) / 2
-    cosine = (rotation.diagonal(dim1=-2, dim2=-1).sum(dim=-1) - 1) / 2
-    return torch.atan2(sine, cosine)
-
-
 def _cross_matrix(vector: Tensor) -> Tensor:
     x, y, z = vector.unbind(dim=-1)
     zero = torch.zeros_like(x)

@@ -1,14 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import math
-
 import numpy as np
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from ssd_core.geometry.motion import invert_motion, matrix_from_motion, rotation_angle
+from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.geometry.pose import invert_pose
 
 
@@ -32,14 +30,6 @@ def test_agrees_with_scipy_and_with_the_inverse_of_arrays() -> None:
     rotations = Rotation.from_rotvec(axis_angle.reshape(-1, 3).numpy()).as_matrix()
     np.testing.assert_allclose(matrix[..., :3, :3].reshape(-1, 3, 3).numpy(), rotations, atol=1e-12)
     np.testing.assert_allclose(invert_motion(matrix)[1, 2].numpy(), invert_pose(matrix[1, 2].numpy()), atol=1e-12)
-
-
-@pytest.mark.parametrize("angle", [0.0, 1e-6, 0.004, 1.0, 3.1])
-def test_the_angle_of_a_rotation(angle: float) -> None:
-    axis = torch.tensor([[2.0, -1.0, 2.0]]) / 3
-    matrix = matrix_from_motion(torch.ones(1, 3), angle * axis)
-    assert rotation_angle(matrix).item() == pytest.approx(angle, rel=1e-3, abs=1e-9)
-    assert math.isfinite(rotation_angle(matrix).item())
 
 
 def test_gradients_equal_finite_differences() -> None:
