@@ -54,6 +54,8 @@ setup(
         (f"share/{PACKAGE}", ["package.xml"]),
         (f"share/{PACKAGE}/launch", files("launch/*.launch.py")),
         (f"share/{PACKAGE}/config", files("config/*")),
+        # One folder above its recipes, as in the checkout: it names them by their way from there.
+        (f"share/{PACKAGE}", ["training/experiment.yaml"]),
         (f"share/{PACKAGE}/recipes", files("training/recipes/*.yaml")),
         (f"share/{PACKAGE}/synthesis", files("training/synthesis/*.yaml")),
         (f"share/{PACKAGE}/sample", files("resource/sample/*")),

@@ -222,6 +222,7 @@ def test_pip_installs_what_ros_looks_for(tmp_path):
         share = {name.removeprefix("share/ssd_depth_ros/") for name in data if name.startswith("share/ssd_depth_ros/")}
         assert {"package.xml", "launch/depth.launch.py", "launch/nuscenes.launch.py"} <= share
         assert {f"config/{name}" for name in ("depth.yaml", "nuscenes.yaml", "depth.rviz", "foxglove.json", "fastdds.xml")} <= share
+        assert {"experiment.yaml", "recipes/teacher_rendered.yaml", "recipes/student_rendered.yaml"} <= share
         samples = {f"sample/{path.name}" for path in (ROOT / "resource" / "sample").glob("*.mcap")}
         assert samples <= share
         for name in ("depth_node", "bag_player", "recorder", "demo"):
