@@ -17,7 +17,6 @@ from rich.markup import escape
 from ssd_core.data.bag import BagError
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.storage.atomic_write import atomic_write_text
-from ssd_core.weights import BUNDLED, bundled_folder
 from ssd_depth_ros.demo_plan import DemoPlan, plan_run, run_names
 from ssd_depth_ros.demo_processes import DemoError, Process, Watch, isolate
 from ssd_depth_ros.demo_report import RunReport, markdown, report_run, table
@@ -136,7 +135,7 @@ def _check_lenses(plans: Sequence[DemoPlan], model: str, fx: float) -> None:
     unknown = [f"{plan.bag}: {', '.join(plan.without_info)}" for plan in plans if plan.without_info]
     if not unknown or fx:
         return
-    checkpoint = open_checkpoint(bundled_folder() if model == BUNDLED else model)
+    checkpoint = open_checkpoint(model)
     if checkpoint.description.needs_camera:
         raise DemoError(
             f"{'; '.join(unknown)}: no CameraInfo in the bag, and model {checkpoint.model_id} needs the focal length; give --fx PIXELS "

@@ -122,9 +122,7 @@ class TeacherNetworks(nn.Module):
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> VideoPrediction:
         """inputs [B, 3, h, w] in 0..1 with their matrices [B, 3, 3]; images and intrinsics as `synthesise` takes."""
         depth = self.depth.predict_metres(inputs, input_intrinsics).depth
-        return VideoPrediction(
-            depth, self.pose(images, intrinsics, resize_by_inverse_depth(depth, (images.shape[-2], images.shape[-1])))
-        )
+        return VideoPrediction(depth, self.pose(images, intrinsics, resize_by_inverse_depth(depth, (images.shape[-2], images.shape[-1]))))
 
 
 class TeacherTask:
