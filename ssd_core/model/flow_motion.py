@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ssd_core.geometry.motion import matrix_from_motion
 
-TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
+_TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
 """Pixels, one a step: residuals well beyond count for little. Wide at first, since near things move far; narrow last, for what moves
 by itself and for wrong matches."""
 _DAMPING = (1e-4, 1e-2)
@@ -25,12 +25,13 @@ def motion_from_flow(
     intrinsics: Tensor,
     other_intrinsics: Tensor,
     stride: int,
-    tolerances: Sequence[float] = TOLERANCES,
+    tolerances: Sequence[float] = _TOLERANCES,
 ) -> Tensor:
     """Gauss-Newton from standing still, of sum weight * |projection of the moved point - where it was found|^2, robustly.
 
     flow [B, 2, h, w] pixels (u, v), weight [B, h, w] >= 0, depth [B, h, w] metres, at every `stride`-th pixel from the top left one;
-    intrinsics [B, 3, 3] of the image the flow starts in, and of the other. Returns [B, 4, 4] other_from_this.
+    intrinsics [B, 3, 3] of the image the flow starts in, and of the other; tolerances: pixels, a step each.
+    Returns [B, 4, 4] other_from_this.
     """
     height, width = depth.shape[-2:]
     rays = cell_rays(intrinsics, (height, width), stride)

@@ -38,7 +38,9 @@ CELL = 4
 """Pixels between two cells of the correlation network's features."""
 
 _FLOW_TOLERANCES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.5)
+"""Pixels, one a step of the least squares: classical flow is right to a fraction of one."""
 _KEPT_BYTES = 256 * 2**20
+"""Of flow: some thousand triplets of 280x154, twice for their mirror images."""
 _OUTSIDE = (100.0, 100.0)
 """Pixels of flow back from outside the image: as good as no match."""
 
