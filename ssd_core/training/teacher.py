@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -96,8 +95,8 @@ class TeacherConfig(TrainingConfig):
     @pydantic.model_validator(mode="after")
     def _begins_with_a_road(self) -> TeacherConfig:
         model = self.model
-        begins_flat = model.start == "random" and not (model.camera_input and model.architecture != "vit")
-        if self.pose.architecture == "flow" and begins_flat:
+        begins_with_a_road = model.start != "random" or (model.camera_input and model.architecture != "vit")
+        if self.pose.architecture == "flow" and not begins_with_a_road:
             raise ValueError(
                 "pose.architecture: 'flow' takes the depth network's depth, which must begin with a road: "
                 "model.architecture=efficientnet (or resnet) with model.camera_input=true, or pose.architecture=correlation"
@@ -153,11 +152,6 @@ class TeacherTask:
         self._held_out = VideoDataset(held_out, data.image_size, config.model.input_size)
         self._judge = DepthJudge(held_out, videos, data.validation_frames, config.model.input_size, config.model.max_depth)
 
-    @property
-    def _largest_ratio(self) -> float:
-        """Of the motion's length and odometry's, either way, for which depth learns from both."""
-        return _AGREEMENT if self.config.pose.architecture == "flow" else math.inf
-
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, neck and head, pose network."""
         loop = self.config.loop
@@ -184,7 +178,10 @@ class TeacherTask:
         terms = {"photometric": torch.stack(photometric).mean(), "smoothness": torch.stack(smoothness).mean()}
         loss = terms["photometric"] + weights.smoothness * terms["smoothness"]
         if weights.velocity:
-            terms["velocity"] = _known_velocity_loss(motions, batch["distances"], self._largest_ratio)
+            distances = batch["distances"]
+            if self.config.pose.architecture == "flow":
+                distances = _believable(distances, motions)
+            terms["velocity"] = _known_velocity_loss(motions, distances)
             loss = loss + weights.velocity * terms["velocity"]
         if prediction.pose.flow is not None and weights.flow:
             terms["flow"] = _mean_flow_loss(images, prediction.pose.flow)
@@ -263,9 +260,15 @@ def draw_masks(masks: Tensor) -> list[Picture]:
     return [np.repeat(mask.astype(np.uint8)[..., None] * 255, 3, axis=-1) for mask in masks[:, 0].cpu().numpy()]
 
 
-def _known_velocity_loss(motions: Tensor, distances: Tensor, largest_ratio: float) -> Tensor:
-    ratios = motions[:, :, :3, 3].detach().norm(dim=-1) / distances
-    known = torch.isfinite(distances) & (ratios < largest_ratio) & (ratios * largest_ratio > 1)
+def _believable(distances: Tensor, motions: Tensor) -> Tensor:
+    """Distances [B, 2], NaN where the motions' lengths are other ones altogether."""
+    lengths = motions[:, :, :3, 3].detach().norm(dim=-1)
+    agree = (lengths < _AGREEMENT * distances) & (distances < _AGREEMENT * lengths)
+    return torch.where(agree, distances, torch.nan)
+
+
+def _known_velocity_loss(motions: Tensor, distances: Tensor) -> Tensor:
+    known = torch.isfinite(distances)
     lengths = motions[:, :, :3, 3][known]
     return velocity_loss(lengths, distances[known]) if len(lengths) else motions.sum() * 0
 

@@ -159,6 +159,14 @@ def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> N
         make_task(video, pose={"architecture": "flow"}, model=model | {"camera_input": False})
 
 
+def test_standing_still_is_a_distance_to_learn_from(video: Path) -> None:
+    task = make_task(video)
+    batch = single_batch(task.dataset[0], task.networks)
+    still = task.losses(task.module, batch | {"distances": torch.zeros_like(batch["distances"])}, 0)
+    motions = task._predict(batch).pose.neighbours_from_current
+    assert float(still["velocity"]) == pytest.approx(float(motions[..., :3, 3].norm(dim=-1).mean()), rel=1e-3)
+
+
 def test_without_odometry_metres_are_refused_and_scale_free_training_is_not(tmp_path: Path) -> None:
     video = write_video(tmp_path / "video", 5, with_poses=False)
     with pytest.raises(DataError, match=r"loss\.velocity=0"):
