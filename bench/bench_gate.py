@@ -11,8 +11,6 @@ outlines, brightness and change are judged. Writes report.md, scores.json and ro
 from __future__ import annotations
 
 import argparse
-import copy
-import dataclasses
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,7 +27,6 @@ from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.images.codec import Image
 from ssd_core.road_world.camera_model import CameraModel
-from ssd_core.road_world.meshes import Part
 from ssd_core.road_world.presets import camera_pose
 from ssd_core.road_world.renderer import Renderer
 from ssd_core.road_world.scene import Scene
@@ -58,26 +55,6 @@ class Case(NamedTuple):
     camera: PinholeCamera
 
 
-class ChangedScene:
-    """A scene with one instance gone, or moved aside."""
-
-    def __new__(cls, scene: Scene, instance: int, aside: Matrix | None) -> Any:
-        """aside: (4, 4) motion in the world; None takes the instance away."""
-        changed = copy.copy(scene)
-
-        def parts(time: float) -> list[Part]:
-            kept = []
-            for part in scene.parts(time):
-                if part.instance != instance:
-                    kept.append(part)
-                elif aside is not None:
-                    kept.append(dataclasses.replace(part, world_from_part=aside @ part.world_from_part, is_still=False))
-            return kept
-
-        changed.parts = parts  # type: ignore[method-assign]
-        return changed
-
-
 def cases_of(seed: int, others: dict[TargetCondition, Image]) -> Iterator[Case]:
     """All pairs of one view; `others` holds the translations of the scene before, and is brought up to date."""
     rng = np.random.default_rng([seed, 17])
@@ -102,10 +79,10 @@ def cases_of(seed: int, others: dict[TargetCondition, Image]) -> Iterator[Case]:
             yield Case("another scene", condition, day, others[condition], camera)
         others[condition] = true
         if instance is not None:
-            gone = ChangedScene(scene, instance, None)
+            gone = scene.with_instance_moved(instance, None)
             yield Case("object removed", condition, day, renderer.render(gone, pose, TIME, look).image, camera)
             yield Case("object added", condition, renderer.render(gone, pose, TIME, "day-clear").image, true, camera)
-            moved = ChangedScene(scene, instance, _aside(base, rng))
+            moved = scene.with_instance_moved(instance, _aside(base, rng))
             yield Case("object moved", condition, day, renderer.render(moved, pose, TIME, look).image, camera)
 
 
@@ -113,6 +90,7 @@ def _object(renderer: Renderer, scene: Scene, pose: Matrix, rng: np.random.Gener
     instances = renderer.render_truth(scene, pose, TIME).instance
     numbers, counts = np.unique(instances[instances > 0], return_counts=True)
     large = numbers[(counts >= SMALLEST_OBJECT * instances.size) & (counts < 0.3 * instances.size)]
+    large = large[np.isin(large, list(scene.movable_instances(TIME)))]
     return int(rng.choice(large)) if large.size else None
 
 

@@ -7,7 +7,7 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -91,11 +91,18 @@ def save_checkpoint(folder: Path, model: DepthModel, half: bool = False) -> None
     ssd.json gets the git revision of the code that saves.
     """
     description = model.description.model_copy(update={"git_revision": git_revision()})
-    network: Any = _halved(model.network) if half else model.network
+    save_network(folder, model.network, half, {DESCRIPTION_FILE: description.model_dump_json(indent=2) + "\n"})
+
+
+def save_network(folder: Path, network: Any, half: bool = False, texts: Mapping[str, str] | None = None) -> None:
+    """Write a transformers model as `load_network` reads it, and texts by their files' names beside it, atomically; half as in
+    `save_checkpoint`."""
+    network = _halved(network) if half else network
     network.config._name_or_path = ""  # older transformers would write this machine's path
     with atomic_directory(folder) as temporary, quiet_transformers():
         network.save_pretrained(temporary, max_shard_size="100GB")
-        atomic_write_text(temporary / DESCRIPTION_FILE, description.model_dump_json(indent=2) + "\n")
+        for name, text in (texts or {}).items():
+            atomic_write_text(temporary / name, text)
         # safetensors keeps the file to its writer; the group may read results here.
         (temporary / WEIGHTS_FILE).chmod((temporary / CONFIG_FILE).stat().st_mode)
 

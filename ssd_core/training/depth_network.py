@@ -8,7 +8,7 @@ from typing import Any, cast
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from ssd_core.data.transforms import Sample
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint
@@ -62,12 +62,11 @@ def make_model(config: ModelConfig, description: ModelDescription, seed: int) ->
     return model
 
 
-def depth_parameter_groups(model: DepthModel, encoder_learning_rate: float, head_learning_rate: float) -> list[dict[str, Any]]:
-    """Groups for AdamW: the encoder, and neck and head."""
-    encoder = list(model.encoder.parameters())
-    known = {id(parameter) for parameter in encoder}
-    head = [parameter for parameter in model.parameters() if id(parameter) not in known]
-    return [{"params": encoder, "lr": encoder_learning_rate}, {"params": head, "lr": head_learning_rate}]
+def parameter_groups(model: nn.Module, encoder: nn.Module, encoder_learning_rate: float, rest_learning_rate: float) -> list[dict[str, Any]]:
+    """Groups for AdamW: the encoder, which is a part of the model, and all else."""
+    known = {id(parameter) for parameter in encoder.parameters()}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in known]
+    return [{"params": list(encoder.parameters()), "lr": encoder_learning_rate}, {"params": rest, "lr": rest_learning_rate}]
 
 
 @torch.no_grad()

@@ -17,6 +17,7 @@ from ssd_core.data.rendered import ScenePlan, render_frames
 from ssd_core.road_world import REVISION
 from ssd_core.runtime.engine_cache import default_cache_folder
 from ssd_core.storage.configuration import ConfigurationError, read_values, save_configuration, validate_configuration
+from ssd_core.training.changes import ChangesConfig, ChangesTask
 from ssd_core.training.student import StudentConfig, StudentTask
 from ssd_core.training.supervised import SupervisedConfig, SupervisedTask
 from ssd_core.training.teacher import TeacherConfig, TeacherTask
@@ -26,11 +27,12 @@ from ssd_core.training.video import RecordedVideo
 CONFIGURATION_FILE = "configuration.yaml"
 """In a run: what it was begun with, resolved."""
 
-Config = SupervisedConfig | TeacherConfig | StudentConfig
-_CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[StudentConfig]] = {
+Config = SupervisedConfig | TeacherConfig | StudentConfig | ChangesConfig
+_CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[StudentConfig] | type[ChangesConfig]] = {
     "supervised": SupervisedConfig,
     "teacher": TeacherConfig,
     "student": StudentConfig,
+    "changes": ChangesConfig,
 }
 
 
@@ -62,6 +64,8 @@ def _task(config: Config, train: Sequence[Path], validation: Sequence[Path]) -> 
         return TeacherTask(config, train, validation)
     if isinstance(config, StudentConfig):
         return StudentTask(config, train, validation)
+    if isinstance(config, ChangesConfig):
+        return ChangesTask(config, train, validation)
     return SupervisedTask(config, train, validation)
 
 

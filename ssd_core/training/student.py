@@ -24,7 +24,7 @@ from ssd_core.model.depth_model import DepthModel, DepthPrediction
 from ssd_core.model.pose_net import PoseNet, load_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
-from ssd_core.training.depth_network import depth_parameter_groups, make_model, pixels, predict_metres
+from ssd_core.training.depth_network import make_model, parameter_groups, pixels, predict_metres
 from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, draw_masks, draw_views
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import DepthJudge
@@ -153,7 +153,9 @@ class StudentTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, and neck and head, both trained."""
-        return depth_parameter_groups(self.networks.depth, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
+        return parameter_groups(
+            self.networks.depth, self.networks.depth.encoder, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate
+        )
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed. The batch is of `VideoDataset`."""

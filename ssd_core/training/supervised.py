@@ -26,7 +26,7 @@ from ssd_core.losses.supervised import log_gradient_loss, scale_invariant_log_lo
 from ssd_core.model.checkpoint import save_checkpoint
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
-from ssd_core.training.depth_network import depth_parameter_groups, describe, make_model, pixels
+from ssd_core.training.depth_network import describe, make_model, parameter_groups, pixels
 from ssd_core.training.trainer import Picture
 
 
@@ -171,7 +171,7 @@ class SupervisedTask:
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, and neck and head."""
-        return depth_parameter_groups(self.model, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
+        return parameter_groups(self.model, self.model.encoder, self.config.loop.encoder_learning_rate, self.config.loop.head_learning_rate)
 
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; the batch is of `SupervisedDataset`."""

@@ -26,7 +26,7 @@ from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.pose_net import CELL, PoseNet, PoseNetConfig, PosePrediction, create_pose_net, save_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
-from ssd_core.training.depth_network import depth_parameter_groups, describe, make_model, pixels, predict_metres
+from ssd_core.training.depth_network import describe, make_model, parameter_groups, pixels, predict_metres
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import Depth, DepthJudge, MotionJudge
 from ssd_core.training.video import RecordedVideo, VideoDataset, check_scale_is_known, open_video
@@ -155,7 +155,7 @@ class TeacherTask:
     def parameter_groups(self) -> list[dict[str, Any]]:
         """Encoder, neck and head, pose network."""
         loop = self.config.loop
-        groups = depth_parameter_groups(self.networks.depth, loop.encoder_learning_rate, loop.head_learning_rate)
+        groups = parameter_groups(self.networks.depth, self.networks.depth.encoder, loop.encoder_learning_rate, loop.head_learning_rate)
         pose = list(self.networks.pose.parameters())
         return [*groups, {"params": pose, "lr": loop.pose_learning_rate}] if pose else groups
 

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 
 from ssd_core.storage.configuration import ConfigurationError
+from ssd_core.training.changes import ChangesConfig
 from ssd_core.training.run import load_recipe
 from ssd_core.training.student import StudentConfig
 from ssd_core.training.supervised import SupervisedConfig
 from ssd_core.training.teacher import TeacherConfig
 
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
-KINDS = {"teacher": TeacherConfig, "student": StudentConfig, "supervised": SupervisedConfig, "baseline": TeacherConfig}
+KINDS = {"teacher": TeacherConfig, "student": StudentConfig, "supervised": SupervisedConfig, "baseline": TeacherConfig, "changes": ChangesConfig}
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
