@@ -44,6 +44,9 @@ SHUTDOWN_PATIENCE = 5.0
 _SIGNAL_PERIOD = 0.1
 """Seconds in which a signal is noticed at the latest."""
 
+_METRIC_PARAMETERS = ("depth_scale", "min_depth", "max_depth", "depth_encoding")
+"""What a model without metres has no use for."""
+
 _CAMERA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*(/[A-Za-z_][A-Za-z0-9_]*)*")
 
 
@@ -183,6 +186,9 @@ class DepthNode(LifecycleNode):
             self._warn(
                 f"weights are UNTRAINED: depth of {estimator.model_id} is meaningless; set the parameter `model` to a trained checkpoint"
             )
+        unused = [name for name in _METRIC_PARAMETERS if getattr(settings, name) != getattr(Settings(), name)]
+        if estimator.kind != "metric" and unused:
+            self._warn(f"{', '.join(unused)}: of no use, depth of {estimator.model_id} is relative, without metres; choose a metric model")
 
     def _create_camera(self, name: str, settings: Settings, estimator: Estimator) -> Camera:
         health = CameraHealth(name, self._warn)

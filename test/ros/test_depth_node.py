@@ -302,6 +302,7 @@ def test_relative_models_publish_inverse_depth_and_no_cloud(bench: NodeBench) ->
     assert info.wait() and preview.wait()
     names = {publisher.topic_name for publisher in bench.node.publishers}
     assert not names & {"/depth/points", "/depth/image_raw"}
+    assert [line for line in bench.complaints if "depth_scale, depth_encoding: of no use" in line]
 
 
 def test_parameters_change_together_or_not_at_all(bench: NodeBench) -> None:
