@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the geometry gate lets through, on the rendered world: true translations, and ones that show something else. Run by hand.
 
-    python bench/bench_gate.py --model runs/supervised/best --out out/bench/gate [--scenes 40] [--config FILE]
+    python bench/bench_gate.py --model runs/supervised/best --out out/bench/gate [--scenes 40] [--config FILE] [KEY=VALUE ...]
 
 Each view is rendered by day, and at night, in rain, snow and fog as it is; mirrored; shifted by 3 % of the width; from a place 1 m away;
-of another scene; and with one vehicle or person of at least a hundredth of the picture moved, added or removed. Without --model only
-outlines, brightness and change are judged. Writes report.md, scores.json and roc.png. Scenes begin at seed 600000: train on others.
+of another scene; and with one vehicle or person of at least a hundredth of the picture moved, added or removed. Outlines, brightness,
+change and the change detector judge, with --model depth too. Writes report.md, scores.json and roc.png.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ssd_core.gdt.translator import FRAME_CONDITIONS, TARGET_CONDITIONS, TargetC
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.pose import Matrix
 from ssd_core.images.codec import Image
+from ssd_core.model.change_detector import load_change_detector
 from ssd_core.road_world.camera_model import CameraModel
 from ssd_core.road_world.presets import camera_pose
 from ssd_core.road_world.renderer import Renderer
@@ -37,7 +38,6 @@ from ssd_core.storage.configuration import load_configuration
 mpl.use("Agg")
 from matplotlib import pyplot as plt
 
-FIRST_SCENE = 600_000
 TIME = 3.0
 SMALLEST_OBJECT = 0.01
 SHIFT = 0.03
@@ -169,18 +169,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", help="depth network of the gate: a checkpoint folder or a Hub id")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--first-scene", type=int, default=600_000, help="train on others")
     parser.add_argument("--scenes", type=int, default=40)
     parser.add_argument("--config", type=Path, help="thresholds, as of ssd-depth synthesize")
+    parser.add_argument("overrides", nargs="*", metavar="KEY=VALUE", help="such as gate.change_detector=null")
     arguments = parser.parse_args()
-    config = load_configuration(SynthesisConfig, arguments.config).gate
+    config = load_configuration(SynthesisConfig, arguments.config, arguments.overrides).gate
     network = None
     if arguments.model:
         plain = DepthEstimator.load(arguments.model)
         network = DepthEstimator.load(arguments.model, input_size=plain.fitting_input_size((WIDTH, HEIGHT)))
-    gate = GeometryGate(config, network)
+    detector = None if config.change_detector is None else load_change_detector(config.change_detector)
+    gate = GeometryGate(config, network, detector)
     rows: list[dict[str, Any]] = []
     others: dict[TargetCondition, Image] = {}
-    for seed in track(range(FIRST_SCENE, FIRST_SCENE + arguments.scenes)):
+    for seed in track(range(arguments.first_scene, arguments.first_scene + arguments.scenes)):
         for case in cases_of(seed, others):
             scores = gate.score(case.source, case.shown, case.camera)
             reasons = reasons_against(scores, config.thresholds(case.condition))

@@ -162,12 +162,16 @@ def _open(
     from ssd_core.gdt.depth_maps import open_depth_maps
     from ssd_core.gdt.gate import GeometryGate
     from ssd_core.gdt.job import Workshop
+    from ssd_core.model.change_detector import load_change_detector
 
     made: Translator | None = None if kind is TranslatorKind.DIFFUSION else _translator(kind, source, settings, device)
     depth, network = open_depth_maps(source, frames, settings.depth)
-    gate = GeometryGate(settings.gate, _judge(settings, network, frames))
-    if gate.model_id is None:
-        tell(console, "note", "the gate has no depth network: it judges outlines, brightness and change alone (gate.model=...)", "yellow")
+    name = settings.gate.change_detector
+    gate = GeometryGate(settings.gate, _judge(settings, network, frames), None if name is None else load_change_detector(name))
+    if gate.model_id is None and name is None:
+        tell(
+            console, "note", "the gate has no network: it judges outlines, brightness and change alone (gate.change_detector=...)", "yellow"
+        )
     for used in {id(found): found for found in (network, gate.depth) if found is not None}.values():
         if not getattr(used, "is_trained", True):
             tell(console, "UNTRAINED WEIGHTS", f"{used.model_id} is random: depth, and a gate that asks it, mean nothing", "bold red")

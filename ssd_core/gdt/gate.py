@@ -10,11 +10,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssd_core.gdt.changes import chance_of_change
 from ssd_core.gdt.edges import edge_scores
 from ssd_core.gdt.translator import DepthSource, TargetCondition, TranslationRequest
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import Image
 from ssd_core.images.resize import resize_depth, resize_image
+from ssd_core.model.change_detector import ChangeDetector
 from ssd_core.runtime.estimator import DepthMap
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.weights import BUNDLED
@@ -38,6 +40,8 @@ class GateThresholds(StrictModel):
     """Correlation of outlines, -1 to 1."""
     max_displaced: float | None = 0.13
     """Share of places with outlines whose best match lies elsewhere."""
+    max_changed: float | None = 0.6
+    """How sure the change detector may be that something stands where nothing stood, or the other way round, 0 to 1."""
     brightness: tuple[float, float] = (0.0, 1.0)
     """Mean luma that a translation may have, 0 to 1."""
     min_change: float = 0.02
@@ -53,7 +57,9 @@ class GateConfig(StrictModel):
     use_depth: bool | None = None
     """False judges by outlines, brightness and change alone. None: by depth too, unless the network is the bundled one, whose depth
     changes more from day to night than a moved vehicle does (docs/gdt.md)."""
-    night: GateThresholds = GateThresholds(min_edge_agreement=0.25, max_displaced=0.16, brightness=(0.02, 0.45))
+    change_detector: str | None = BUNDLED
+    """bundled, or the folder of another one (training/recipes/changes_rendered.yaml); None: none is asked."""
+    night: GateThresholds = GateThresholds(min_edge_agreement=0.25, max_displaced=0.16, max_changed=0.7, brightness=(0.02, 0.45))
     rain: GateThresholds = GateThresholds()
     snow: GateThresholds = GateThresholds(max_displaced=0.15)
     fog: GateThresholds = GateThresholds(max_displaced=0.22)
@@ -71,12 +77,13 @@ class GateConfig(StrictModel):
 
 
 class GateScores(NamedTuple):
-    """How one translation compares with its source; see GateThresholds. Depth errors are None without a depth network."""
+    """How one translation compares with its source; see GateThresholds. None: there was no network to ask."""
 
     depth_error: float | None
     local_depth_error: float | None
     edge_agreement: float
     displaced: float
+    changed: float | None
     brightness: float
     change: float
 
@@ -96,10 +103,11 @@ class Verdict(NamedTuple):
 class GeometryGate:
     """Judges translations of any translator."""
 
-    def __init__(self, config: GateConfig, depth: DepthSource | None) -> None:
-        """depth: the network; None compares no depth."""
+    def __init__(self, config: GateConfig, depth: DepthSource | None, detector: ChangeDetector | None = None) -> None:
+        """depth: the network, None compares no depth; detector: None asks none."""
         self.config = config
         self.depth = depth
+        self._detector = detector
 
     @property
     def model_id(self) -> str | None:
@@ -126,7 +134,8 @@ class GeometryGate:
         first, second = resize_image(source, size), resize_image(translated, size)
         edges = edge_scores(_gray(first), _gray(second))
         change = float(np.abs(first.astype(np.float32) - second.astype(np.float32)).mean()) / 255
-        return GateScores(depth_error, local, edges.agreement, edges.displaced, float(_gray(second).mean()) / 255, change)
+        changed = None if self._detector is None else chance_of_change(self._detector, source, translated)
+        return GateScores(depth_error, local, edges.agreement, edges.displaced, changed, float(_gray(second).mean()) / 255, change)
 
 
 def reasons_against(scores: GateScores, thresholds: GateThresholds) -> tuple[str, ...]:
@@ -137,6 +146,7 @@ def reasons_against(scores: GateScores, thresholds: GateThresholds) -> tuple[str
         "local_depth_error": _above(scores.local_depth_error, thresholds.max_local_depth_error),
         "edge_agreement": _above(thresholds.min_edge_agreement, scores.edge_agreement),
         "displaced": _above(scores.displaced, thresholds.max_displaced),
+        "changed": _above(scores.changed, thresholds.max_changed),
         "brightness": not low <= scores.brightness <= high,
         "change": scores.change < thresholds.min_change,
     }

@@ -10,8 +10,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from ssd_core.model.checkpoint import load_network
+from ssd_core.model.checkpoint import CONFIG_FILE, ModelLoadError, load_network, read_json
 from ssd_core.model.efficientnet_lite import STEM_CHANNELS, EfficientNetLite, Stage, lite_stages
+from ssd_core.weights import BUNDLED, change_detector_folder
 
 CELL = 8
 """Side of a cell of the detector's map, pixels."""
@@ -85,8 +86,12 @@ def change_logits(logits: Tensor) -> Tensor:
     return flat.topk(min(_LARGEST_CELLS, flat.shape[1]), dim=1).values.mean(dim=1)
 
 
-def load_change_detector(folder: Path) -> ChangeDetector:
-    """From a folder with config.json and model.safetensors, float32, evaluation mode. Raises ModelLoadError."""
+def load_change_detector(name_or_path: str | Path) -> ChangeDetector:
+    """The one that ships ("bundled"), or a folder's: float32, evaluation mode. Raises ModelLoadError."""
+    folder = change_detector_folder() if str(name_or_path) == BUNDLED else Path(name_or_path).expanduser()
+    kind = read_json(folder / CONFIG_FILE).get("model_type")
+    if kind != ChangeDetectorConfig.model_type:
+        raise ModelLoadError(f"{folder}: a change detector is expected, not a {kind!r} model")
     detector: ChangeDetector = load_network(folder, ChangeDetector)
     return detector
 

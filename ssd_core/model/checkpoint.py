@@ -57,7 +57,7 @@ class Checkpoint:
         """Build the network in float32 and evaluation mode; strict. Raises ModelLoadError."""
         from ssd_core.model.depth_model import DepthModel
 
-        config = _read_json(self.folder / CONFIG_FILE)
+        config = read_json(self.folder / CONFIG_FILE)
         if config["model_type"] in _CONVOLUTIONAL:
             from ssd_core.model import convolutional
 
@@ -75,7 +75,7 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     """
     folder = find_folder(name_or_path)
     try:
-        config = _read_json(folder / CONFIG_FILE)
+        config = read_json(folder / CONFIG_FILE)
         _check_architecture(config, folder)
         description = _read_description(folder, config)
         weights_hash = _hash_files(folder)
@@ -255,8 +255,8 @@ def _read_description(folder: Path, config: dict[str, Any]) -> ModelDescription:
     path = folder / DESCRIPTION_FILE
     try:
         if path.exists():
-            return validate_configuration(ModelDescription, _read_json(path), str(path))
-        preprocessor = _read_json(folder / PREPROCESSOR_FILE) if (folder / PREPROCESSOR_FILE).exists() else {}
+            return validate_configuration(ModelDescription, read_json(path), str(path))
+        preprocessor = read_json(folder / PREPROCESSOR_FILE) if (folder / PREPROCESSOR_FILE).exists() else {}
         return validate_configuration(ModelDescription, _describe(config, preprocessor), str(folder))
     except ConfigurationError as error:
         raise ModelLoadError(str(error)) from error
@@ -294,7 +294,8 @@ def _default_input_size(config: dict[str, Any], preprocessor: dict[str, Any]) ->
     return suggest_input_size(wanted[0] / wanted[1], wanted)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path) -> dict[str, Any]:
+    """A small file of a checkpoint. Raises ModelLoadError if it isn't there, or no JSON object."""
     try:
         content = json.loads(path.read_bytes())
     except FileNotFoundError as error:

@@ -42,7 +42,7 @@ def test_from_a_day_to_a_manifest_and_a_report(data: Path, tmp_path: Path) -> No
     options = ("--data", folder, "--translator", "physical", "--condition", "night", "--condition", "rain")
     output = call(*options)
     assert "night:" in output and "accepted" in output
-    assert "no depth network" in output
+    assert "no network" not in output
     root = folder / "translated" / "physical"
     assert len(read_records(root)) == 8
     assert {item.condition for item in read_translations(folder, "physical")} == {"night", "day-rain"}
@@ -60,6 +60,9 @@ def test_from_a_day_to_a_manifest_and_a_report(data: Path, tmp_path: Path) -> No
 
 def test_a_preview_writes_a_sheet_and_nothing_else(data: Path, tmp_path: Path) -> None:
     call("--data", data, "--out", tmp_path, "--translator", "physical", "--condition", "fog", "--preview", 2)
+    assert "no network" in call(
+        "--data", data, "--out", tmp_path, "--translator", "physical", "--condition", "fog", "--preview", 1, "gate.change_detector=null"
+    )
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["preview.jpg"]
 
 

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 import pytest
+import torch
 from small_streets import Street, draw_street, make_request
 
 from ssd_core.gdt.edges import edge_scores, outlines
@@ -15,6 +16,7 @@ from ssd_core.gdt.physical.translator import PhysicalTranslator
 from ssd_core.gdt.translator import TARGET_CONDITIONS, TargetCondition
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import Image
+from ssd_core.model.change_detector import ChangeDetector, ChangeDetectorConfig
 from ssd_core.runtime.estimator import DepthMap
 
 SIZE = 480, 288
@@ -108,14 +110,26 @@ def test_a_copy_is_no_translation_and_darkness_no_night() -> None:
 
 
 def test_each_score_has_its_threshold() -> None:
-    good = GateScores(0.05, 0.1, 0.8, 0.0, 0.3, 0.2)
+    good = GateScores(0.05, 0.1, 0.8, 0.0, 0.1, 0.3, 0.2)
     limits = GateThresholds(brightness=(0.1, 0.5))
     assert reasons_against(good, limits) == ()
-    bad = {"depth_error": 0.9, "local_depth_error": 2.0, "edge_agreement": 0.0, "displaced": 0.9, "brightness": 0.6, "change": 0.001}
+    bad = {"depth_error": 0.9, "local_depth_error": 2.0, "edge_agreement": 0.0, "displaced": 0.9, "changed": 0.9}
+    bad |= {"brightness": 0.6, "change": 0.001}
     for name, value in bad.items():
         assert reasons_against(good._replace(**{name: value}), limits) == (name,)
     assert reasons_against(good._replace(depth_error=0.9), limits.model_copy(update={"max_depth_error": None})) == ()
-    assert reasons_against(good._replace(depth_error=None, local_depth_error=None), limits) == ()
+    assert reasons_against(good._replace(depth_error=None, local_depth_error=None, changed=None), limits) == ()
+
+
+@pytest.mark.parametrize(("certainty", "reasons"), [(-4.0, ()), (4.0, ("changed",))])
+def test_the_change_detector_is_asked(certainty: float, reasons: tuple[str, ...]) -> None:
+    street = draw_street(0, *SIZE, stains=STAINS)
+    detector = ChangeDetector(ChangeDetectorConfig(width=8)).eval()
+    torch.nn.init.zeros_(detector.head.weight)
+    torch.nn.init.constant_(detector.head.bias, certainty)
+    (verdict,) = GeometryGate(GateConfig(), None, detector).judge([make_request(street, "fog")], [translate(street, "fog", 0).image])
+    assert verdict.reasons == reasons
+    assert verdict.scores.changed == pytest.approx(1 / (1 + np.exp(-certainty)), abs=1e-4)
 
 
 def test_depth_errors_ignore_scale_and_find_what_is_local() -> None:

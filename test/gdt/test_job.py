@@ -17,7 +17,7 @@ from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.data.translations import Shard, read_records, read_translations
 from ssd_core.gdt.config import DepthConfig, SynthesisConfig
 from ssd_core.gdt.depth_maps import open_depth_maps
-from ssd_core.gdt.gate import GeometryGate
+from ssd_core.gdt.gate import GateScores, GeometryGate
 from ssd_core.gdt.job import JobDescription, Task, Workshop, all_tasks, choose_frames, prepare_folder, run_job
 from ssd_core.gdt.physical.translator import PhysicalTranslator
 from ssd_core.gdt.report import make_report, write_report
@@ -81,7 +81,7 @@ def test_every_frame_once_with_all_that_made_it(data: Path, whole: Path) -> None
     first = records[0]
     assert first["translator"] == "physical"
     assert first["depth_model"] == "truth"
-    assert set(first["scores"]) == {"depth_error", "local_depth_error", "edge_agreement", "displaced", "brightness", "change"}
+    assert set(first["scores"]) == set(GateScores._fields)
     assert first["values"]["brightness"] > 0
     for record in records:
         assert (whole / record["image"]).is_file()

@@ -119,3 +119,20 @@ def test_weather_and_traffic_are_drawn_apart():
     elevation = np.array([make_weather("day-clear", seed).sun_direction[2] for seed in range(300)])
     fullness = np.array([DENSITIES.index(Scene.generate(seed, 1.0).density) for seed in range(300)])
     assert abs(np.corrcoef(elevation, fullness)[0, 1]) < 0.15
+
+
+def test_one_of_the_traffic_can_be_moved_or_taken_away_and_nothing_else_changes():
+    scene = Scene.generate(3)
+    instance = min(scene.movable_instances(2.0))
+    aside = np.eye(4)
+    aside[:3, 3] = (0.0, 2.0, 0.0)
+    whole = scene.parts(2.0)
+    kept = [part for part in whole if part.instance != instance]
+    gone = scene.with_instance_moved(instance, None)
+    assert len(gone.parts(2.0)) == len(kept) < len(whole)
+    for before, after in zip(whole, scene.with_instance_moved(instance, aside).parts(2.0), strict=True):
+        expected = aside @ before.world_from_part if before.instance == instance else before.world_from_part
+        np.testing.assert_array_equal(after.world_from_part, expected)
+    both = gone.with_instance_moved(max(scene.movable_instances(2.0)), None)
+    assert len(both.parts(2.0)) < len(kept)
+    assert len(scene.parts(2.0)) == len(whole)

@@ -13,7 +13,13 @@ from ssd_core.training.supervised import SupervisedConfig
 from ssd_core.training.teacher import TeacherConfig
 
 RECIPES = Path(__file__).resolve().parents[2] / "training" / "recipes"
-KINDS = {"teacher": TeacherConfig, "student": StudentConfig, "supervised": SupervisedConfig, "baseline": TeacherConfig, "changes": ChangesConfig}
+KINDS = {
+    "teacher": TeacherConfig,
+    "student": StudentConfig,
+    "supervised": SupervisedConfig,
+    "baseline": TeacherConfig,
+    "changes": ChangesConfig,
+}
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.yaml")), ids=lambda path: path.stem)
