@@ -107,7 +107,7 @@ class GeometryGate:
         """depth: the network, None compares no depth; detector: None asks none."""
         self.config = config
         self.depth = depth
-        self._detector = detector
+        self.detector = detector
 
     @property
     def model_id(self) -> str | None:
@@ -134,7 +134,7 @@ class GeometryGate:
         first, second = resize_image(source, size), resize_image(translated, size)
         edges = edge_scores(_gray(first), _gray(second))
         change = float(np.abs(first.astype(np.float32) - second.astype(np.float32)).mean()) / 255
-        changed = None if self._detector is None else chance_of_change(self._detector, source, translated)
+        changed = None if self.detector is None else chance_of_change(self.detector, source, translated)
         return GateScores(depth_error, local, edges.agreement, edges.displaced, changed, float(_gray(second).mean()) / 255, change)
 
 

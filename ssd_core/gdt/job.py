@@ -210,6 +210,7 @@ def _write(writer: TranslationWriter, outcome: Outcome, workshop: Workshop, jpeg
         "seed": request.seed,
         "depth_model": request.depth_model,
         "gate_model": workshop.gate.model_id,
+        "change_detector": workshop.gate.detector.model_id if workshop.gate.detector else None,
         **translated.provenance,
     }
     writer.add(outcome.task.item, encode_jpeg(translated.image, jpeg_quality), ".jpg", verdict.accepted, record)

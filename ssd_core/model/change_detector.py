@@ -10,7 +10,7 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from ssd_core.model.checkpoint import CONFIG_FILE, ModelLoadError, load_network, read_json
+from ssd_core.model.checkpoint import CONFIG_FILE, ModelLoadError, hash_files, load_network, read_json
 from ssd_core.model.efficientnet_lite import STEM_CHANNELS, EfficientNetLite, Stage, lite_stages
 from ssd_core.weights import BUNDLED, change_detector_folder
 
@@ -47,6 +47,8 @@ class ChangeDetector(transformers.PreTrainedModel):  # type: ignore[no-untyped-c
 
     def __init__(self, config: ChangeDetectorConfig) -> None:
         super().__init__(config)
+        self.model_id = "untrained"
+        """Name and short hash, for records."""
         self.backbone = EfficientNetLite(3, STEM_CHANNELS, [Stage(*stage) for stage in config.stages])
         width = config.width
         # The finest size has four times the places of the next: it gets half the width.
@@ -93,6 +95,7 @@ def load_change_detector(name_or_path: str | Path) -> ChangeDetector:
     if kind != ChangeDetectorConfig.model_type:
         raise ModelLoadError(f"{folder}: a change detector is expected, not a {kind!r} model")
     detector: ChangeDetector = load_network(folder, ChangeDetector)
+    detector.model_id = f"{name_or_path if str(name_or_path) == BUNDLED else folder.resolve().name}@{hash_files(folder)[:8]}"
     return detector
 
 

@@ -78,7 +78,7 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
         config = read_json(folder / CONFIG_FILE)
         _check_architecture(config, folder)
         description = _read_description(folder, config)
-        weights_hash = _hash_files(folder)
+        weights_hash = hash_files(folder)
     except OSError as error:
         raise ModelLoadError(f"{folder}: can't be read: {error.strerror or error}; check the path and its permissions") from error
     is_folder = Path(name_or_path).expanduser().is_dir()
@@ -307,7 +307,8 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
-def _hash_files(folder: Path) -> str:
+def hash_files(folder: Path) -> str:
+    """SHA-256, hexadecimal, of the files in a checkpoint folder that decide the network's output."""
     digest = hashlib.sha256()
     # Two models may share their weights and differ in depth range or normalisation.
     for name in (WEIGHTS_FILE, CONFIG_FILE, DESCRIPTION_FILE, PREPROCESSOR_FILE):

@@ -45,6 +45,7 @@ def test_from_a_day_to_a_manifest_and_a_report(data: Path, tmp_path: Path) -> No
     assert "no network" not in output
     root = folder / "translated" / "physical"
     assert len(read_records(root)) == 8
+    assert all(record["change_detector"].startswith("bundled@") for record in read_records(root))
     assert {item.condition for item in read_translations(folder, "physical")} == {"night", "day-rain"}
     written = yaml.safe_load((root / "configuration.yaml").read_text())
     assert written["translator"] == "physical"

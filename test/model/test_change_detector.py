@@ -39,7 +39,9 @@ def test_it_comes_back_from_its_folder(tmp_path: Path) -> None:
     save_network(tmp_path / "detector", detector, half=True)
     pair = torch.rand(2, 1, 3, 64, 96)
     with torch.no_grad():
-        torch.testing.assert_close(load_change_detector(tmp_path / "detector")(*pair), detector(*pair), atol=0.02, rtol=0.02)
+        loaded = load_change_detector(tmp_path / "detector")
+        torch.testing.assert_close(loaded(*pair), detector(*pair), atol=0.02, rtol=0.02)
+    assert loaded.model_id.startswith("detector@")
 
 
 def test_a_depth_network_is_no_change_detector(tmp_path: Path) -> None:
