@@ -34,6 +34,7 @@ from ssd_core.road_world.scene import Scene
 from ssd_core.runtime.estimator import DepthEstimator
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_core.storage.configuration import load_configuration
+from ssd_core.training.changes import shifted
 
 mpl.use("Agg")
 from matplotlib import pyplot as plt
@@ -73,7 +74,7 @@ def cases_of(seed: int, others: dict[TargetCondition, Image]) -> Iterator[Case]:
         true = renderer.render(scene, pose, TIME, look).image
         yield Case("true", condition, day, true, camera)
         yield Case("mirrored", condition, day, np.ascontiguousarray(true[:, ::-1]), camera)
-        yield Case("shifted 3 %", condition, day, _shifted(true, rng), camera)
+        yield Case("shifted 3 %", condition, day, shifted(true, SHIFT * float(rng.choice([-1, 1]))), camera)
         yield Case("1 m away", condition, day, renderer.render(scene, away, TIME, look).image, camera)
         if condition in others:
             yield Case("another scene", condition, day, others[condition], camera)
@@ -99,12 +100,6 @@ def _aside(base: Matrix, rng: np.random.Generator) -> Matrix:
     motion = np.eye(4)
     motion[:3, 3] = base[:3, :3] @ (rng.uniform(-2, 2), rng.choice([-1, 1]) * rng.uniform(1.5, 2.5), 0.0)
     return motion
-
-
-def _shifted(image: Image, rng: np.random.Generator) -> Image:
-    pixels = round(SHIFT * image.shape[1]) * int(rng.choice([-1, 1]))
-    padded = np.pad(image, ((0, 0), (abs(pixels), abs(pixels)), (0, 0)), mode="edge")
-    return np.ascontiguousarray(padded[:, abs(pixels) - pixels : abs(pixels) - pixels + image.shape[1]])
 
 
 def badness(name: str, value: float) -> float:
