@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+import pydantic
 
 from ssd_core.gdt.changes import chance_of_change
 from ssd_core.gdt.edges import edge_scores
@@ -63,6 +64,13 @@ class GateConfig(StrictModel):
     rain: GateThresholds = GateThresholds()
     snow: GateThresholds = GateThresholds(max_displaced=0.15)
     fog: GateThresholds = GateThresholds(max_displaced=0.22)
+
+    @pydantic.field_validator("night", "rain", "snow", "fog", mode="before")
+    @classmethod
+    def _keeps_what_is_not_said(cls, value: Any, info: pydantic.ValidationInfo) -> Any:
+        """A threshold that is said leaves the condition's others as they are."""
+        default: GateThresholds = cls.model_fields[str(info.field_name)].default
+        return {**default.model_dump(), **value} if isinstance(value, dict) else value
 
     def depth_model(self, translators: str) -> str | None:
         """The network whose depth is compared, where the translator has its depth from network `translators`; None: no depth is."""

@@ -132,6 +132,12 @@ def test_the_change_detector_is_asked(certainty: float, reasons: tuple[str, ...]
     assert verdict.scores.changed == pytest.approx(1 / (1 + np.exp(-certainty)), abs=1e-4)
 
 
+def test_a_threshold_that_is_said_leaves_the_others_of_its_condition() -> None:
+    said = GateConfig.model_validate({"night": {"max_depth_error": 0.4}})
+    assert said.night == GateConfig().night.model_copy(update={"max_depth_error": 0.4})
+    assert said.fog == GateConfig().fog
+
+
 def test_depth_errors_ignore_scale_and_find_what_is_local() -> None:
     depth = draw_street(0, *SIZE).depth
     before = DepthMap(np.minimum(depth, 80), "metric")
