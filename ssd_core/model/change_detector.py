@@ -11,6 +11,7 @@ import transformers
 from torch import Tensor, nn
 
 from ssd_core.model.checkpoint import CONFIG_FILE, ModelLoadError, hash_files, load_network, read_json
+from ssd_core.model.convolutional import initialise_for_relu
 from ssd_core.model.efficientnet_lite import STEM_CHANNELS, EfficientNetLite, Stage, lite_stages
 from ssd_core.weights import BUNDLED, change_detector_folder
 
@@ -64,12 +65,7 @@ class ChangeDetector(transformers.PreTrainedModel):  # type: ignore[no-untyped-c
         self.to(memory_format=torch.channels_last)  # type: ignore[call-arg]
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
+        initialise_for_relu(module)
 
     def forward(self, source: Tensor, translated: Tensor) -> Tensor:
         """See the class."""

@@ -99,12 +99,7 @@ class ConvolutionalDepthNetwork(transformers.PreTrainedModel, abc.ABC):  # type:
         """At 1/2, 1/4, 1/8, 1/16 and 1/32 of the size; sides round up."""
 
     def _init_weights(self, module: nn.Module) -> None:
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
-        elif isinstance(module, nn.BatchNorm2d):
-            module.reset_parameters()
+        initialise_for_relu(module)
 
     def encode(self, pixels: Tensor) -> tuple[Tensor, ...]:
         """The first guess's logits [B, 1, H, W], zero without one, and features at 1/2, 1/4, 1/8, 1/16 and 1/32 of the size."""
@@ -226,6 +221,16 @@ class ConvolutionalDepthModel(DepthModel):
 
     def _tokens(self, features: tuple[Tensor, ...]) -> Tensor:
         return features[-1].flatten(2).transpose(1, 2)
+
+
+def initialise_for_relu(module: nn.Module) -> None:
+    """Random weights for a convolution or normalisation before a ReLU (He et al., 2015); any other module stays as it is."""
+    if isinstance(module, nn.Conv2d):
+        nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        module.reset_parameters()
 
 
 def convolutional_config(size: EncoderShape, description: ModelDescription) -> ResNetDepthConfig | EfficientNetDepthConfig:
