@@ -44,7 +44,7 @@ def check(folder: Annotated[Path, typer.Argument(help="A frame dataset.", show_d
 def show(
     data: Annotated[Path, typer.Argument(help="A frame dataset, bag, nuScenes, RobotCar, KITTI or DGP folder.", show_default=False)],
     out: Annotated[Path, typer.Option(help="The sheet, .png or .jpg; several cameras: one each, its name added.")] = Path("sheet.png"),
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times.")] = None,
     split: Annotated[str | None, typer.Option(help="Of a data set: train, val, mini_val, ...")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Frames on a sheet, spread evenly over the recording.")] = 12,
 ) -> None:

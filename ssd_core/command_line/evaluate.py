@@ -35,8 +35,8 @@ def evaluate(
     split: Annotated[
         str | None, typer.Option(help="Of a data set: train, val, ..., or RobotCar lists; default: nuScenes v1.0-trainval val, else all.")
     ] = None,
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas.")] = None,
-    condition: Annotated[str | None, typer.Option(help="Only these conditions (day-clear, night, ...), separated by commas.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times.")] = None,
+    condition: Annotated[list[str] | None, typer.Option(help="Only these conditions: day-clear,night,... or several times.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
     baselines: Annotated[bool, typer.Option(help="Also measure constant, row prior and ray-angle prior.")] = True,
     baseline_data: Annotated[
@@ -57,7 +57,8 @@ def evaluate(
     depth_range = validate_configuration(DepthRange, {"min_depth": min_depth, "cap": cap}, "--min-depth, --cap")
     source = open_source(data, split_names(cameras), split=split)
     try:
-        frames = choose_frames(source.frames(), None, split_names(condition), limit)
+        conditions = split_names(condition)
+        frames = choose_frames(source.frames(), None, conditions, limit)
         priors, learnt_from = _learn(messages, frames, data, baseline_data, depth_range) if baselines else ([], None)
         estimator = _load(model, backend, precision, input_size, frames)
         if not estimator.is_trained:
@@ -69,7 +70,7 @@ def evaluate(
         with _Bar(messages, len(frames)) as bar:
             records = evaluate_to_folder(source, frames, predictors, configuration, out, overwrite, bar.step)
         sheets = write_sheets(source, frames, records, estimator, MODEL, depth_range, out)
-        selected = _selected(frames, condition, limit)
+        selected = _selected(frames, conditions, limit)
         comparison = published_rows(source, records, depth_range)
         report = make_report(
             configuration,
@@ -143,8 +144,8 @@ def _configuration(
     )
 
 
-def _selected(frames: Sequence[Frame], condition: str | None, limit: int | None) -> list[str]:
-    selected = [f"only {condition}"] if condition else []
+def _selected(frames: Sequence[Frame], conditions: Sequence[str] | None, limit: int | None) -> list[str]:
+    selected = [f"only {', '.join(conditions)}"] if conditions else []
     if limit is not None and len(frames) == limit:
         selected.append(f"{limit} frames spread evenly")
     return selected

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def extract(
     bags: Annotated[list[Path], typer.Argument(help="ROS 2 bags (folder, .mcap, .db3) or ROS 1 .bag files.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the dataset; a second run goes on where the first ended.", show_default=False)],
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas; default: all that are found.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times; default: all found.")] = None,
     condition: Annotated[
         list[str] | None,
         typer.Option(help="day-clear, night, day-rain, ... for all bags, or PATTERN=NAME for bags with such file names; may be repeated."),

@@ -19,7 +19,7 @@ def nuscenes_to_bag(
         Path, typer.Option(help="X.mcap, X.db3 or a bag folder for one scene; a folder of bags for several.", show_default=False)
     ],
     scene: Annotated[str | None, typer.Option(help="Only this scene, such as scene-0061.")] = None,
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas; default: all.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times; default: all.")] = None,
     sweeps: Annotated[bool, typer.Option("--sweeps", help="Also what lies between the key frames: 12 pictures a second, not 2.")] = False,
 ) -> None:
     """Write scenes as ROS 2 bags: cameras, calibration, lidar, transforms and odometry."""

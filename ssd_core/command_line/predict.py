@@ -49,7 +49,7 @@ def predict(
     ] = OutputFormat.png,
     focal: Annotated[float | None, typer.Option(help="Focal length in pixels, where the input has no intrinsics.")] = None,
     intrinsics: Annotated[Path | None, typer.Option(help="ROS calibration YAML, or a text file with fx fy cx cy, K or P.")] = None,
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras of a bag or data set, separated by commas.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras of a bag or data set: A,B or several times.")] = None,
     max_depth: Annotated[float | None, typer.Option(min=0.1, help="Farther depth, in metres, is written as unknown.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace results of an earlier run.")] = False,
 ) -> None:

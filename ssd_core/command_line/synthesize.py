@@ -61,7 +61,7 @@ def synthesize(
     shard: Annotated[str, typer.Option(metavar="I/N", help="This run's share: 0/4, 1/4, ... of runs on other machines.")] = "0/1",
     preview: Annotated[int | None, typer.Option(min=1, help="Only a sheet of so many frames, spread evenly.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
-    cameras: Annotated[str | None, typer.Option(help="Only these cameras, separated by commas.")] = None,
+    cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times.")] = None,
     split: Annotated[str | None, typer.Option(help="Of a data set that has splits.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made; not with shards.")] = False,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as seed=3 gate.use_depth=false.")] = None,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.text import Text
@@ -26,9 +28,9 @@ def tell(console: Console, kind: str, sentence: object, style: str) -> None:
     console.print(Text.assemble((f"{kind}:", style), f" {sentence}"), soft_wrap=True)
 
 
-def split_names(text: str | None) -> list[str] | None:
-    """The names in "a, b"; None for nothing."""
-    return [name.strip() for name in text.split(",") if name.strip()] if text else None
+def split_names(texts: Sequence[str] | None) -> list[str] | None:
+    """The names of an option that is given once ("a, b") or several times; None where it names nothing."""
+    return [name.strip() for text in texts or () for name in text.split(",") if name.strip()] or None
 
 
 def parse_size(text: str) -> tuple[int, int]:

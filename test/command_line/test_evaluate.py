@@ -122,6 +122,7 @@ def test_a_killed_run_continues(tmp_path: Path, loaded: list[StandIn], monkeypat
         (("--min-depth", "90"), "must be below cap"),
         (("--cameras", "rear"), "rear"),
         (("--condition", "fog"), "no condition fog"),
+        (("--condition", "fog,snow", "--condition", "dusk"), "no condition dusk, fog, snow"),
         (("--split", "val"), "no splits"),
         (("--baseline-data", "SAME"), "other data than they are measured on"),
     ],

@@ -22,7 +22,8 @@ def test_an_error_keeps_the_path_as_it_is(path: str, monkeypatch: pytest.MonkeyP
 
 
 def test_options_in_words() -> None:
-    assert split_names(" left,right ,") == ["left", "right"] and split_names(None) is None
+    assert split_names([" left,right ,", "rear"]) == ["left", "right", "rear"]
+    assert split_names(None) is None and split_names([""]) is None
     assert parse_size("448X252") == (448, 252)
     with pytest.raises(ValueError, match="--input-size 448: write WIDTHxHEIGHT"):
         parse_size("448")
