@@ -39,7 +39,7 @@ def read_values(path: Path | None = None, overrides: Sequence[str] = ()) -> dict
     """Plain values of a YAML file, not validated yet, after overrides.
 
     `base: other.yaml` in it names a file beside it of which it is a delta: mappings are merged key by key, everything else, lists
-    too, is replaced. Raises ConfigurationError, FileNotFoundError.
+    too, is replaced; `train+: [...]` adds to the base's list `train`. Raises ConfigurationError, FileNotFoundError.
     """
     values = _read_file(path, ()) if path else {}
     for override in overrides:
@@ -87,16 +87,22 @@ def _read_file(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:
     file = path.parent / str(base)
     if not file.is_file():
         raise ConfigurationError(f"{path}: base: there is no {file}")
-    return _merged(_read_file(file, (*above, path.resolve())), values)
+    return _merged(_read_file(file, (*above, path.resolve())), values, f"{path}: ")
 
 
-def _merged(base: dict[str, Any], delta: dict[str, Any]) -> dict[str, Any]:
-    both = {
-        key: _merged(base[key], delta[key])
-        for key in base.keys() & delta.keys()
-        if isinstance(base[key], dict) and isinstance(delta[key], dict)
-    }
-    return base | delta | both
+def _merged(base: dict[str, Any], delta: dict[str, Any], where: str) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in delta.items():
+        if isinstance(key, str) and key.endswith("+"):
+            name = key.removesuffix("+")
+            if not (isinstance(base.get(name), list) and isinstance(value, list)):
+                raise ConfigurationError(f"{where}{key}: a list can only be added to a list that the base has (got {value!r})")
+            merged[name] = base[name] + value
+        elif isinstance(value, dict) and isinstance(base.get(key), dict):
+            merged[key] = _merged(base[key], value, f"{where}{key}.")
+        else:
+            merged[key] = value
+    return merged
 
 
 def _set(values: dict[str, Any], keys: list[str], value: Any) -> None:

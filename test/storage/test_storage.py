@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write, atomic_write_text
-from ssd_core.storage.configuration import ConfigurationError, StrictModel, load_configuration, save_configuration
+from ssd_core.storage.configuration import ConfigurationError, StrictModel, load_configuration, read_values, save_configuration
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
 
 
@@ -156,6 +156,17 @@ def test_a_base_that_is_missing_or_goes_round_is_named(tmp_path: Path) -> None:
 
 class Listed(StrictModel):
     parts: tuple[Inner, ...] = ()
+
+
+def test_a_delta_may_add_to_a_list_of_its_base(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").write_text("parts: [{share: 0.1}]\nname: a\n")
+    (tmp_path / "second.yaml").write_text("base: first.yaml\nparts+: [{share: 0.2}]\n")
+    (tmp_path / "third.yaml").write_text("base: second.yaml\nparts+: [{share: 0.3}]\n")
+    assert read_values(tmp_path / "third.yaml") == {"name": "a", "parts": [{"share": 0.1}, {"share": 0.2}, {"share": 0.3}]}
+    for added in ("name+: [b]", "others+: [b]", "parts+: {share: 0.3}"):
+        (tmp_path / "wrong.yaml").write_text(f"base: first.yaml\n{added}\n")
+        with pytest.raises(ConfigurationError, match=r"wrong\.yaml: \w+\+: a list can only be added to a list that the base has"):
+            read_values(tmp_path / "wrong.yaml")
 
 
 def test_a_number_leads_into_a_list(tmp_path: Path) -> None:
