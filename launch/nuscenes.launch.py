@@ -90,13 +90,16 @@ def describe(context):
     depth = IncludeLaunchDescription(
         PythonLaunchDescriptionSource(str(SHARE / "launch" / "depth.launch.py")), launch_arguments=arguments.items()
     )
-    return [depth, *([OpaqueFunction(function=player)] if values["bag"] else [])]
+    heard = [
+        arguments[topic].replace("{camera}", name.strip()) for name in arguments["cameras"].split(",") for topic in ("image", "camera_info")
+    ]
+    return [depth, *([OpaqueFunction(function=player, args=[heard])] if values["bag"] else [])]
 
 
-def player(context):
-    """The player; after depth.launch.py, which has settled the interpreter and the environment."""
+def player(context, heard):
+    """The player, which waits until the node hears these topics; after depth.launch.py, which has settled the interpreter."""
     values = {name: LaunchConfiguration(name).perform(context) for name in ("bag", "rate", "loop", "python")}
-    arguments = [values["bag"], "--clock", "--rate", values["rate"], "--wait-for-subscribers", "60"]
+    arguments = [values["bag"], "--clock", "--rate", values["rate"], "--wait-for-subscribers", "60", "--heard", *heard]
     if values["loop"].lower() == "true":
         arguments.append("--loop")
     return [

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import rclpy
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import ParameterDescriptor
 from rclpy.clock import Clock, ClockType
+from rclpy.exceptions import InvalidParameterTypeException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.serialization import deserialize_message
@@ -31,6 +34,7 @@ from ssd_depth_ros.health import Level, Status
 from ssd_depth_ros.messages import camera_from_message, depth_values, diagnostic_message, stamp_ns
 from ssd_depth_ros.process import helped, stop_signal
 from ssd_depth_ros.raw_topics import UnknownMessageTypeError, message_class, subscribe_raw
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source
 
 NODE_NAME = "ssd_depth_accuracy"
 DIAGNOSTICS_PERIOD = 1.0
@@ -38,7 +42,11 @@ DIAGNOSTICS_PERIOD = 1.0
 _TF_TOPICS = (("/tf", False), ("/tf_static", True))
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
 _KEPT_NS = 20_000_000_000
+_FORGET_EVERY_NS = 2_000_000_000
 _JUMP_NS = 1_000_000_000
+_STALE_SECONDS = 5.0
+"""Without a new measurement, after which figures are of the past."""
+_DEPTH_QUEUE = 10
 _PARAMETERS: dict[str, tuple[Any, str]] = {
     "cameras": ([""], "Names that stand for {camera} in depth_topic; one empty name: depth_topic is taken as it is"),
     "depth_topic": ("depth/image_rect", "Depth images (32FC1, 16UC1); their CameraInfo is camera_info beside it"),
@@ -54,33 +62,36 @@ class RecentTransforms:
     """The transforms of the last 20 seconds and all static ones, looked up like those of a recording."""
 
     def __init__(self) -> None:
-        self._static: dict[tuple[str, str], Any] = {}
-        self._moving: collections.deque[Any] = collections.deque()
-        self._tree: TransformTree | None = None
+        self._tree = TransformTree()
+        self._newest: dict[tuple[str, str], int] = {}
+        self._forgotten_to: dict[tuple[str, str], int] = {}
 
     def add(self, transforms: Sequence[Any], is_static: bool) -> None:
-        """geometry_msgs/TransformStamped messages. A jump back in time forgets what moved."""
+        """geometry_msgs/TransformStamped messages. A jump back in time forgets what moved before, of that very transform."""
         for item in transforms:
+            parent, child, stamp = item.header.frame_id, item.child_frame_id, stamp_ns(item.header)
             if is_static:
-                self._static[item.header.frame_id, item.child_frame_id] = item
-                continue
-            now = stamp_ns(item.header)
-            if self._moving and now < stamp_ns(self._moving[-1].header) - _JUMP_NS:
-                self._moving.clear()
-            self._moving.append(item)
-            while stamp_ns(self._moving[0].header) < now - _KEPT_NS:
-                self._moving.popleft()
-        self._tree = None
+                self._tree.forget(parent, child)
+            else:
+                self._forget_old(parent, child, stamp)
+            t, q = item.transform.translation, item.transform.rotation
+            self._tree.add(parent, child, stamp, (t.x, t.y, t.z), (q.x, q.y, q.z, q.w), is_static)
+
+    def _forget_old(self, parent: str, child: str, stamp: int) -> None:
+        """Make room for a sample of this stamp; each transform has a clock of its own, since some lag and some are never stamped."""
+        edge = parent, child
+        newest = self._newest.get(edge, stamp)
+        if stamp < newest - _JUMP_NS:
+            self._tree.forget(parent, child)
+            newest = self._forgotten_to[edge] = stamp
+        self._newest[edge] = max(newest, stamp)
+        # Now and then, for it costs as much as a lookup.
+        if stamp - self._forgotten_to.setdefault(edge, stamp) > _KEPT_NS + _FORGET_EVERY_NS:
+            self._forgotten_to[edge] = stamp - _KEPT_NS
+            self._tree.forget(parent, child, stamp - _KEPT_NS)
 
     def lookup_between(self, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int) -> Matrix | None:
         """See TransformTree."""
-        if self._tree is None:
-            self._tree = TransformTree()
-            for items, is_static in ((self._static.values(), True), (self._moving, False)):
-                for item in items:
-                    t, q = item.transform.translation, item.transform.rotation
-                    place, turn = (t.x, t.y, t.z), (q.x, q.y, q.z, q.w)
-                    self._tree.add(item.header.frame_id, item.child_frame_id, stamp_ns(item.header), place, turn, is_static)
         return _lookup(self._tree, target, target_stamp_ns, source, source_stamp_ns)
 
 
@@ -88,15 +99,12 @@ class AccuracyNode(Node):
     """Subscribes to depth images, their CameraInfo and a lidar; publishes absRel and d1 of each camera to /diagnostics at 1 Hz.
 
     Raises DataError if the parameter `bag` names no readable recording, UnknownMessageTypeError if it is empty and tf2_msgs isn't
-    installed, ValueError for parameters that contradict each other.
+    installed, ValueError for parameters that are out of range or contradict each other.
     """
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(NODE_NAME, **arguments)
-        values = {
-            name: self.declare_parameter(name, default, ParameterDescriptor(description=text, read_only=True)).value
-            for name, (default, text) in _PARAMETERS.items()
-        }
+        values = {name: self._declare(name, default, text) for name, (default, text) in _PARAMETERS.items()}
         names = list(values["cameras"])
         if len(names) > 1 and "{camera}" not in values["depth_topic"]:
             raise ValueError(f"depth_topic {values['depth_topic']!r} needs {{camera}} for the cameras {', '.join(names)}")
@@ -105,8 +113,11 @@ class AccuracyNode(Node):
         self.accuracy = LiveAccuracy(self._motion, values["cap"], values["min_depth"], round(values["max_gap"] * 1e9))
         self._infos: dict[str, CameraInfo] = {}
         self._newest_ns = 0
-        self._refused: collections.Counter[str] = collections.Counter()
+        self._refused: dict[str, collections.Counter[str]] = {name: collections.Counter() for name in names}
+        self._refused_scans: collections.Counter[str] = collections.Counter()
+        self._progress: dict[str, tuple[int, float]] = {}
         self._names = names
+        self._inputs: list[AdaptiveSubscription] = []
         self._topics = [self._subscribe(name, values["depth_topic"].replace("{camera}", name)) for name in names]
         self._lidar = subscribe_raw(self, self.resolve_topic_name(values["lidar_topic"]), "sensor_msgs/msg/PointCloud2", self._on_scan)
         if self._recorded is None:
@@ -114,13 +125,26 @@ class AccuracyNode(Node):
         self._diagnostics = self.create_publisher(DiagnosticArray, "/diagnostics", 10)
         self.create_timer(DIAGNOSTICS_PERIOD, self._publish, clock=Clock(clock_type=ClockType.STEADY_TIME))
 
+    def _declare(self, name: str, default: Any, text: str) -> Any:
+        """A parameter's value; whole numbers will do for the real ones, which must be positive. Raises ValueError."""
+        is_number = isinstance(default, float)
+        value = self.declare_parameter(name, default, ParameterDescriptor(description=text, read_only=True, dynamic_typing=is_number)).value
+        if not is_number:
+            return value
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+            raise ValueError(f"{name} is {value!r}; it must be a positive number")
+        return float(value)
+
     def _subscribe(self, name: str, depth_topic: str) -> str:
         folder, slash, _ = depth_topic.rpartition("/")
         info_topic = f"{folder}{slash}camera_info"
         rectified = not depth_topic.endswith("image_raw")
-        self.create_subscription(CameraInfo, info_topic, lambda info: self._infos.__setitem__(name, info), 5)
-        self.create_subscription(Image, depth_topic, lambda message: self._on_depth(name, rectified, message), 10)
-        return self.resolve_topic_name(depth_topic)
+        depth, info = (Source(self.resolve_topic_name(topic), kind) for topic, kind in ((depth_topic, Image), (info_topic, CameraInfo)))
+        self._inputs += [
+            AdaptiveSubscription(self, info, lambda message: self._infos.__setitem__(name, message)),
+            AdaptiveSubscription(self, depth, lambda message: self._on_depth(name, rectified, message), depth=_DEPTH_QUEUE),
+        ]
+        return depth.topic
 
     def _on_depth(self, name: str, rectified: bool, message: Image) -> None:
         stamp = stamp_ns(message.header)
@@ -130,21 +154,21 @@ class AccuracyNode(Node):
         self._newest_ns = max(self._newest_ns, stamp)
         info = self._infos.get(name)
         if info is None:
-            self._refused["no CameraInfo beside the depth image"] += 1
+            self._refused[name]["no CameraInfo beside the depth image"] += 1
             return
         try:
             values = depth_values(message)
             camera = camera_from_message(info, rectified, (message.width, message.height))
             self.accuracy.add_depth(LiveDepth(name, message.header.frame_id, stamp, values, camera))
         except (CameraError, ValueError) as error:
-            self._refused[str(error)] += 1
+            self._refused[name][str(error)] += 1
 
     def _on_scan(self, raw: bytes) -> None:
         cloud = deserialize_message(raw, PointCloud2)
         try:
             self.accuracy.add_scan(LiveScan(cloud.header.frame_id, stamp_ns(cloud.header), point_cloud_xyz(cloud)))
         except PointCloudError as error:
-            self._refused[str(error)] += 1
+            self._refused_scans[str(error)] += 1
 
     def _tf_callback(self, is_static: bool) -> Callable[[bytes], None]:
         kind = message_class(_TF_TYPE)
@@ -159,19 +183,29 @@ class AccuracyNode(Node):
         statuses = [self._status(name, topic) for name, topic in zip(self._names, self._topics, strict=True)]
         self._diagnostics.publish(diagnostic_message(self.get_clock().now().to_msg(), statuses, NODE_NAME))
 
+    def _seconds_without_news(self, name: str) -> float:
+        count, since = self._progress.get(name, (0, time.monotonic()))
+        if self.accuracy.measured[name] != count:
+            since = time.monotonic()
+        self._progress[name] = self.accuracy.measured[name], since
+        return time.monotonic() - since
+
     def _status(self, name: str, topic: str) -> Status:
         figures, title = self.accuracy.figures(name), f"{NODE_NAME}: {name or topic}"
-        troubles = {**self._refused, **self.accuracy.unmatched}
+        troubles = {**self._refused[name], **self._refused_scans, **self.accuracy.unmatched}
+        idle = self._seconds_without_news(name)
         if figures is None:
             why = "; ".join(f"{reason} ({count}x)" for reason, count in troubles.items()) or f"no depth on {topic} yet"
             return Status(title, Level.WARN, f"nothing measured: {why}", {"images": 0})
-        text = f"absRel {figures['abs_rel']:.3f}, d1 {100 * figures['d1']:.1f} %"
+        level, text = Level.OK, f"absRel {figures['abs_rel']:.3f}, d1 {100 * figures['d1']:.1f} %"
         values: dict[str, Any] = {
             "images": self.accuracy.measured[name],
             "abs_rel": f"{figures['abs_rel']:.4f}",
             "rmse": f"{figures['rmse']:.3f}",
         }
-        return Status(title, Level.OK, text, {**values, "d1": f"{figures['d1']:.4f}", **troubles})
+        if idle > _STALE_SECONDS:
+            level, text = Level.STALE, f"nothing measured for {idle:.0f} s; before that {text}"
+        return Status(title, level, text, {**values, "d1": f"{figures['d1']:.4f}", **troubles})
 
 
 def _lookup(tree: TransformTree, target: str, target_stamp_ns: int, source: str, source_stamp_ns: int) -> Matrix | None:
@@ -197,7 +231,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with stop_signal() as stopped:
         try:
             node = AccuracyNode()
-        except (DataError, ValueError, OSError, UnknownMessageTypeError) as error:
+        except (DataError, ValueError, OSError, UnknownMessageTypeError, InvalidParameterTypeException) as error:
             hint = "; or set the parameter bag to a recording with transforms" if isinstance(error, UnknownMessageTypeError) else ""
             rclpy.logging.get_logger(NODE_NAME).fatal(f"can't start: {error}{hint}")
             rclpy.try_shutdown()

@@ -18,6 +18,7 @@ from typing import Any
 import rclpy
 from builtin_interfaces.msg import Time
 from rclpy.duration import Duration
+from rclpy.exceptions import InvalidTopicNameException
 from rclpy.executors import SingleThreadedExecutor
 from rclpy.node import Node
 from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
@@ -43,6 +44,8 @@ from ssd_depth_ros.subscriptions import AdaptiveSubscription
 _TICK_SECONDS = 0.1
 _LEAVE_SECONDS = 3.0
 _TIMEOUTS_IN_A_ROW = 3
+_SILENT_SECONDS = 2.0
+"""Of waiting for subscribers, before it is said whom the player waits for."""
 
 
 class PlaybackError(RuntimeError):
@@ -51,7 +54,11 @@ class PlaybackError(RuntimeError):
 
 @dataclass(frozen=True)
 class PlayerOptions:
-    """What to play and how; topics are the recorded names, `outputs` maps a published image topic to what must answer it."""
+    """What to play and how; topics are the recorded names, `outputs` maps a published image topic to what must answer it.
+
+    subscribers_timeout: seconds to wait for subscribers of `heard` (published names; those that the bag lacks don't count), or of all
+    images and CameraInfos.
+    """
 
     rate: float = 1.0
     loop: bool = False
@@ -59,6 +66,7 @@ class PlayerOptions:
     remap: dict[str, str] = field(default_factory=dict)
     clock_hz: float | None = None
     subscribers_timeout: float | None = None
+    heard: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()
     output_timeout: float = 30.0
 
@@ -133,7 +141,12 @@ class BagPlayer(Node):
             profile = recorded_profile(connection)
             if options.outputs and connection.message_type in IMAGE_TYPES:
                 profile.reliability = ReliabilityPolicy.RELIABLE  # who waits for each answer can't lose the question
-            publishers[topic] = self.create_publisher(message_type, self._published(topic), profile)
+            try:
+                publishers[topic] = self.create_publisher(message_type, self._published(topic), profile)
+            except InvalidTopicNameException:
+                self.skipped[topic] = f"ROS 2 has no topics of such a name; give it another: --remap {topic}:=/NAME"
+                self.get_logger().warning(f"{topic} is skipped: {self.skipped[topic]}")
+                continue
             self.types[topic] = connection.message_type
         if not publishers:
             raise PlaybackError(f"{self._bag.path}: nothing to play" + "".join(f"; {why}" for why in self.skipped.values()))
@@ -258,10 +271,17 @@ class BagPlayer(Node):
         if options.subscribers_timeout is None:
             # An image that nobody hears yet can't be answered.
             wanted = [topic for topic in wanted if self._published(topic) in answered]
-        lonely = self._wait(
-            lambda: [self._published(topic) for topic in wanted if not self._publishers_by_topic[topic].get_subscription_count()],
-            time.monotonic() + patience,
-        )
+        elif options.heard:
+            wanted = [topic for topic in self._publishers_by_topic if self._published(topic) in options.heard]
+
+        def unheard() -> list[str]:
+            return [self._published(topic) for topic in wanted if not self._publishers_by_topic[topic].get_subscription_count()]
+
+        deadline = time.monotonic() + patience
+        lonely = self._wait(unheard, min(deadline, time.monotonic() + _SILENT_SECONDS))
+        if lonely and not self._stopped.is_set():
+            self.get_logger().info(f"waiting up to {patience:g} s for subscribers of {', '.join(lonely)}")
+            lonely = self._wait(unheard, deadline)
         if lonely and not self._stopped.is_set():
             problem = f"nobody subscribed to {', '.join(lonely)} within {patience:g} s"
             if set(lonely) & answered:
@@ -366,6 +386,7 @@ def _options(parsed: argparse.Namespace) -> PlayerOptions:
         remap=dict(parsed.remap),
         clock_hz=parsed.clock,
         subscribers_timeout=parsed.wait_for_subscribers,
+        heard=tuple(parsed.heard),
         outputs=tuple(parsed.wait_for_output),
         output_timeout=parsed.output_timeout,
     )
@@ -384,6 +405,9 @@ def _parser() -> argparse.ArgumentParser:
         type=_positive,
         metavar="SECONDS",
         help="wait at most this long until every image and CameraInfo topic has a subscriber (images with outputs to wait for: always)",
+    )
+    parser.add_argument(
+        "--heard", nargs="+", default=[], metavar="TOPIC", help="wait for subscribers of these only (published names; others don't count)"
     )
     parser.add_argument(
         "--wait-for-output",

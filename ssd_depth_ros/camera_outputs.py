@@ -26,7 +26,7 @@ _QUEUE = 5
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """Which outputs have subscribers now."""
+    """Which outputs have subscribers now; a cloud only if its rate lets one come now."""
 
     depth: bool
     info: bool
@@ -70,6 +70,7 @@ class CameraOutputs:
         self._cloud_message: CloudMessage | None = None
         self._grid: CloudGrid | None = None
         self._next_cloud_ns = -math.inf
+        self._last_cloud_ns: int | None = None
 
     def _publisher(self, message_type: Any, topic: str) -> Any:
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_QUEUE, reliability=ReliabilityPolicy.RELIABLE)
@@ -82,12 +83,12 @@ class CameraOutputs:
             if publisher is not None:
                 self._node.destroy_lifecycle_publisher(publisher)
 
-    def wanted(self) -> Wanted:
-        """Look which outputs have subscribers."""
+    def wanted(self, image_ns: int, cloud_rate: float) -> Wanted:
+        """Look which outputs of an image of this stamp (nanoseconds) have subscribers."""
         return Wanted(
             depth=self._depth.get_subscription_count() > 0,
             info=self._info.get_subscription_count() > 0,
-            cloud=self._cloud is not None and self._cloud.get_subscription_count() > 0,
+            cloud=self._cloud is not None and self._cloud.get_subscription_count() > 0 and self._cloud_is_due(image_ns, cloud_rate),
             preview=self._preview.get_subscription_count() > 0,
             preview_jpeg=self._preview_jpeg.get_subscription_count() > 0,
         )
@@ -95,6 +96,7 @@ class CameraOutputs:
     def reset(self) -> None:
         """Forget what was derived from earlier stamps."""
         self._next_cloud_ns = -math.inf
+        self._last_cloud_ns = None
 
     def publish_info(self, header: Header, camera: PinholeCamera, size: Size) -> None:
         """CameraInfo of the depth image of this (width, height)."""
@@ -116,7 +118,8 @@ class CameraOutputs:
             self._depth.publish(self._filled_depth(header, depth, limits))
         if wanted.info and camera is not None:
             self.publish_info(header, camera, size)
-        if wanted.cloud and camera is not None and self._cloud is not None and self._cloud_is_due(header, settings.cloud_rate):
+        if wanted.cloud and camera is not None and self._cloud is not None:
+            self._note_cloud(stamp_ns(header), settings.cloud_rate)
             self._cloud.publish(self._filled_cloud(header, image, camera, depth, limits, settings.cloud_stride))
         if wanted.preview or wanted.preview_jpeg:
             self._publish_previews(wanted, header, depth, settings)
@@ -141,16 +144,16 @@ class CameraOutputs:
         self._cloud_message.message.header = header
         return self._cloud_message.message
 
-    def _cloud_is_due(self, header: Header, rate: float) -> bool:
-        if rate <= 0:
-            return True
-        now = stamp_ns(header)
-        if now < self._next_cloud_ns:
-            return False
-        # Due times lie on a grid, so that 12 images a second give 10 clouds a second and not 6.
-        period = 1e9 / rate
-        self._next_cloud_ns = now + period if math.isinf(self._next_cloud_ns) else max(self._next_cloud_ns + period, now)
-        return True
+    def _cloud_is_due(self, now: int, rate: float) -> bool:
+        # A driver that leaves all stamps alike gets every cloud rather than one for ever.
+        return rate <= 0 or now >= self._next_cloud_ns or now == self._last_cloud_ns
+
+    def _note_cloud(self, now: int, rate: float) -> None:
+        self._last_cloud_ns = now
+        if rate > 0:
+            # Due times lie on a grid, so that 12 images a second give 10 clouds a second and not 6.
+            period = 1e9 / rate
+            self._next_cloud_ns = now + period if math.isinf(self._next_cloud_ns) else max(self._next_cloud_ns + period, now)
 
     def _publish_previews(self, wanted: Wanted, header: Header, depth: npt.NDArray[np.float32], settings: Settings) -> None:
         if self._is_metric:

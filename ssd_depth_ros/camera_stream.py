@@ -69,6 +69,12 @@ class CameraStream:
         """Topic the images come from; None while none is found."""
         return self._images.source.topic if self._images else None
 
+    @property
+    def wanted_topic(self) -> str:
+        """Topic that images are looked for on, and of which kind, for people."""
+        kinds = {"raw": " (Image)", "compressed": " (CompressedImage)", "auto": ""}
+        return self._node.resolve_topic_name(self._image_topic) + kinds[self._settings.transport]
+
     def subscribe(self) -> None:
         """Start to receive (images as soon as somebody publishes them, see `look`)."""
         self._infos = AdaptiveSubscription(self._node, Source(self._info_topic, CameraInfo), self._on_info)
@@ -81,6 +87,10 @@ class CameraStream:
         current = self._images.source if self._images else None
         if current is not None and is_published(self._node, current):
             return
+        if self._images is not None and self._images.is_best_effort:
+            # The next publisher may be reliable, and of large best-effort images most are lost.
+            self._images.destroy()
+            self._images = current = None
         source = find_image_source(self._node, self._image_topic, self._settings.transport)
         if source is None or source == current:
             return

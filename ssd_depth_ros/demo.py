@@ -43,8 +43,12 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
         node = stack.enter_context(Process("depth_node", ["--ros-args", "--params-file", parameters], logs / f"{plan.name}-depth_node.txt"))
         watch.wait_until_active(node, _LOAD_SECONDS)
         outputs = {camera.name: watch.outputs(camera.name, node, _GRAPH_SECONDS) for camera in plan.cameras}
+        for camera in plan.cameras:
+            if not (camera.info_recorded or arguments.fx):
+                outputs[camera.name].pop("cloud", None)  # without a lens none will come
         recorded = [topic for topics in outputs.values() for topic in topics.values()]
         report = logs / f"{plan.name}-player.json"
+        report.unlink(missing_ok=True)  # an earlier run's would pass for this one's
         recorder_arguments = [recording, *recorded, "/diagnostics", "--copy-from", plan.bag, "--copy", *plan.copied]
         ros = ["--ros-args", "-p", "use_sim_time:=true"]
         recorder = stack.enter_context(Process("recorder", [*recorder_arguments, *ros], logs / f"{plan.name}-recorder.txt"))
@@ -69,8 +73,8 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
 def _player_arguments(plan: DemoPlan, outputs: dict[str, dict[str, str]], chosen: argparse.Namespace, report: Path) -> list[object]:
     answers = []
     for camera in plan.cameras:
-        roles = ("depth", "cloud") if camera.info_recorded or chosen.fx else ("depth",)
-        answers += [f"{camera.image}:={outputs[camera.name][role]}" for role in roles if role in outputs[camera.name]]
+        found = outputs[camera.name]
+        answers += [f"{camera.image}:={found[role]}" for role in ("depth", "cloud") if role in found]
     arguments: list[object] = [plan.bag, "--clock", "--rate", chosen.rate, "--report", report, "--topics", *plan.played]
     if plan.remapped:
         arguments += ["--remap", *plan.remapped]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +17,10 @@ _ODOMETRY = "nav_msgs/msg/Odometry"
 
 @dataclass(frozen=True)
 class PlayedCamera:
-    """One camera: its name, its topics in the bag, and the topics it is published on."""
+    """One camera: its name, that in the bag (`BagReader.find_cameras`), its topics there, and the topics it is published on."""
 
     name: str
+    name_recorded: str
     image_recorded: str
     info_recorded: str | None
     image: str
@@ -89,7 +91,8 @@ def plan_run(path: Path, name: str) -> DemoPlan:
             notes.append(
                 f"{names}: left out, other kind of images than {cameras[0].name} (one node takes raw or compressed, rectified or not)"
             )
-        image_template, info_template = _templates(cameras)
+        names = _node_names([camera.name for camera in cameras])
+        image_template, info_template = _templates(cameras, names)
         lidar = bag.find_lidar()
         sensors = [topic for camera in cameras for topic in (camera.image_topic, camera.camera_info_topic) if topic]
         copied = [*bag.topics_of_type(_TRANSFORMS, _ODOMETRY), *([lidar] if lidar else []), *sensors]
@@ -98,13 +101,14 @@ def plan_run(path: Path, name: str) -> DemoPlan:
         bag=path,
         cameras=tuple(
             PlayedCamera(
+                name,
                 camera.name,
                 camera.image_topic,
                 camera.camera_info_topic,
-                image_template.replace("{camera}", camera.name),
-                info_template.replace("{camera}", camera.name),
+                image_template.replace("{camera}", name),
+                info_template.replace("{camera}", name),
             )
-            for camera in cameras
+            for camera, name in zip(cameras, names, strict=True)
         ),
         image_template=image_template,
         info_template=info_template,
@@ -136,8 +140,23 @@ def _alike(cameras: Sequence[CameraTopics]) -> tuple[list[CameraTopics], list[Ca
     return chosen, [camera for camera in cameras if camera not in chosen]
 
 
-def _templates(cameras: Sequence[CameraTopics]) -> tuple[str, str]:
+def _node_names(recorded: Sequence[str]) -> list[str]:
+    """Names for the node's cameras: the recorded ones where ROS 2 takes them in a topic, else such as it does."""
+    names: list[str] = []
+    for text in recorded:
+        parts = [re.sub(r"\W", "_", part, flags=re.ASCII) for part in text.split("/")]
+        stem = "/".join(part if re.match(r"[A-Za-z_]", part) else f"camera_{part}" for part in parts)
+        name, number = stem, 2
+        while name in names:
+            name, number = f"{stem}_{number}", number + 1
+        names.append(name)
+    return names
+
+
+def _templates(cameras: Sequence[CameraTopics], names: Sequence[str]) -> tuple[str, str]:
     """(image, CameraInfo) topic templates with {camera}: the recorded names where they follow one pattern, else names of our own."""
+    if list(names) != [camera.name for camera in cameras]:
+        return "/{camera}/image", "/{camera}/camera_info"
     images = {_template(camera.image_topic, camera.name) for camera in cameras}
     infos = {_template(camera.camera_info_topic, camera.name) for camera in cameras if camera.camera_info_topic}
     image, info = images.pop(), infos.pop() if infos else "/{camera}/camera_info"

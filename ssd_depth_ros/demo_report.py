@@ -73,10 +73,11 @@ def report_run(
 ) -> RunReport:
     """Read the recorded bag beside its source: count, measure, and write sheet and video."""
     is_metric = model.get("kind") != "relative_inverse"
-    source = BagFrames(plan.bag, [camera.name for camera in plan.cameras])
+    names = {camera.name_recorded: camera.name for camera in plan.cameras}
+    source = BagFrames(plan.bag, list(names))
     try:
-        frames = {(frame.camera_name, frame.stamp_ns): frame for frame in source.frames()}
-        frame_ids = {camera.name: camera.frame_id for camera in source.cameras}
+        frames = {(names[frame.camera_name], frame.stamp_ns): frame for frame in source.frames()}
+        frame_ids = {names[camera.name]: camera.frame_id for camera in source.cameras}
         pictures = Pictures(out / plan.name, list(frames.values()), is_metric)
         counts: Counter[str] = Counter()
         measured: list[DepthMetrics | None] = []

@@ -253,7 +253,7 @@ class DepthNode(LifecycleNode):
         prefix, estimator = self.get_fully_qualified_name().lstrip("/"), self.estimator
         statuses = [_model_status(f"{prefix}: model", estimator, self._state, self._failure)]
         if self._state == "active":
-            statuses += [camera.health.status(prefix, camera.stream.topic) for camera in self._cameras]
+            statuses += [camera.health.status(prefix, camera.stream.topic, camera.stream.wanted_topic) for camera in self._cameras]
         message = diagnostic_message(self.get_clock().now().to_msg(), statuses, estimator.model_id if estimator else "")
         self._diagnostics.publish(message)
 

@@ -192,7 +192,7 @@ class DepthWorker:
     def _prepare(self, camera: Camera, received: ReceivedImage, settings: Settings) -> _Frame | None:
         if camera.stream.went_back(received):
             camera.outputs.reset()
-        wanted = camera.outputs.wanted()
+        wanted = camera.outputs.wanted(received.stamp_ns, settings.cloud_rate)
         if not wanted.network:
             self._publish_info_only(camera, received, wanted, settings)
             return None
@@ -207,11 +207,16 @@ class DepthWorker:
         image = decode_image_message(received.message, needed)
         if not self._size_settled:
             self._settle_size(camera, image.full_size, settings)
-        intrinsics = camera.stream.camera_for(image.full_size)
-        if intrinsics is None and self.estimator.needs_camera:
+        needs_camera = self.estimator.needs_camera
+        intrinsics = camera.stream.camera_for(image.full_size) if wanted.info or wanted.cloud or needs_camera else None
+        if intrinsics is None and needs_camera:
             text = f"model {self.estimator.model_id} needs the focal length: no depth without a usable CameraInfo or the parameter fx"
             camera.health.complain("no_focal_length", text)
             return None
+        if intrinsics is None:
+            wanted = dataclasses.replace(wanted, cloud=False)
+            if not wanted.network:
+                return None
         return _Frame(camera, received, wanted, image, intrinsics)
 
     def _publish_info_only(self, camera: Camera, received: ReceivedImage, wanted: Wanted, settings: Settings) -> None:

@@ -108,18 +108,18 @@ class CameraHealth:
         prefix = f"{self.name}: " if self.name else ""
         self._log(f"{prefix}{text}" + (f" ({count} times so far)" if count > 1 else ""))
 
-    def status(self, prefix: str, topic: str | None) -> Status:
-        """The camera's line of /diagnostics; topic is the one it listens to, None while none is found."""
+    def status(self, prefix: str, topic: str | None, wanted_topic: str) -> Status:
+        """The camera's line of /diagnostics; topic is the one it listens to, None while nobody publishes on the wanted one."""
         now = self._clock()
         with self._lock:
             silent = now - self._last_input
             for times in (self._inputs, self._outputs, self._recent_drops):
                 self._forget(times, now)
             recent = [text for moment, text in self._recent_errors if now - moment <= RATE_WINDOW]
-            level, message = self._judge(silent, topic, recent)
+            level, message = self._judge(silent, topic, wanted_topic, recent)
             percentiles = np.percentile(self._latencies, (50, 95)) * 1000 if self._latencies else (float("nan"),) * 2
             values: dict[str, Any] = {
-                "topic": topic or "not found",
+                "topic": topic or f"{wanted_topic}: not found",
                 "input rate (Hz)": f"{self._rate(self._inputs):.1f}",
                 "output rate (Hz)": f"{self._rate(self._outputs):.1f}",
                 "received": self.received,
@@ -133,10 +133,10 @@ class CameraHealth:
             }
         return Status(f"{prefix}: {self.name or 'camera'}", level, message, values)
 
-    def _judge(self, silent: float, topic: str | None, recent: list[str]) -> tuple[Level, str]:
+    def _judge(self, silent: float, topic: str | None, wanted_topic: str, recent: list[str]) -> tuple[Level, str]:
         if not self.received:
             if topic is None:
-                return Level.STALE, "nobody publishes images on this topic"
+                return Level.STALE, f"nobody publishes images on {wanted_topic}"
             return Level.STALE, "no image has arrived yet"
         if silent > STALE_AFTER:
             return Level.STALE, f"no image for {silent:.0f} s"

@@ -72,7 +72,7 @@ def recorded_profile(connection: BagConnection) -> QoSProfile:
     """The profile to offer for a recorded topic: what its publishers offered, else reliable, volatile, the last 10.
 
     Publishers that differ are met by the defaults, which suit every subscriber except a transient-local one. /tf_static is
-    transient-local in any case: latecomers need it.
+    transient-local in any case, and keeps all that it had: latecomers need every frame, and one publisher stands in for many here.
     """
     profile = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=10)
     if len(set(connection.offered_qos)) == 1:
@@ -87,6 +87,7 @@ def recorded_profile(connection: BagConnection) -> QoSProfile:
             profile.depth = offered.depth
     if connection.topic.rpartition("/")[2] == "tf_static":
         profile.durability = DurabilityPolicy.TRANSIENT_LOCAL
+        profile.depth = max(profile.depth, connection.count)
     return profile
 
 

@@ -40,6 +40,14 @@ class _Edge:
         self.values.extend(numbers)
         self._sorted = None
 
+    def forget_before(self, stamp_ns: int) -> None:
+        """Keep the samples from this time on, and the newest in any case."""
+        stamps = np.array(self.stamps)
+        kept = np.nonzero(stamps >= min(stamp_ns, stamps.max()))[0]
+        self.values = array("d", np.asarray(self.values).reshape(-1, 7)[kept].tobytes())
+        self.stamps = array("q", stamps[kept].tobytes())
+        self._sorted = None
+
     def at(self, stamp_ns: int, tolerance_ns: int, max_gap_ns: int) -> Matrix | None:
         stamps, poses = self._samples()
         if not len(stamps):
@@ -101,6 +109,14 @@ class TransformTree:
         if edge.is_static and not is_static:
             edge = edges[_name(parent)] = _Edge(False)
         edge.add(stamp_ns, translation, quaternion_xyzw)
+
+    def forget(self, parent: str, child: str, before_ns: int | None = None) -> None:
+        """Drop samples of parent_from_child, in a tree that goes on growing: all, or those before a time but never the newest."""
+        edges = self._parents.get(_name(child), {})
+        if before_ns is None:
+            edges.pop(_name(parent), None)
+        elif _name(parent) in edges:
+            edges[_name(parent)].forget_before(before_ns)
 
     def moves(self, frame: str) -> bool:
         """True if something between the frame and its root moves; mountings alone don't say where a body drives."""

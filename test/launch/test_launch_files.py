@@ -132,8 +132,10 @@ def test_the_interpreter_is_settled_for_the_player_too(depth_launch):
 @pytest.mark.parametrize("name", SCHEMES)
 def test_schemes_are_valid_parameters(name):
     scheme = constants(ROOT / "launch" / "nuscenes.launch.py")["SCHEMES"][name]
+    in_file = yaml.safe_load((ROOT / "config" / "nuscenes.yaml").read_text())["/**"]["ros__parameters"]
     settings = validate(
-        {
+        in_file
+        | {
             "cameras": list(scheme["cameras"]),
             "image_topic": scheme["image"],
             "camera_info_topic": scheme["camera_info"],
@@ -141,6 +143,8 @@ def test_schemes_are_valid_parameters(name):
             "fx": float(scheme.get("fx", 0)),
         }
     )
+    # Of the schemes two are of raw images, two of compressed ones.
+    assert settings.transport == "auto"
     topics = {settings.image_topic_of(camera) for camera in settings.cameras}
     assert len(topics) == len(scheme["cameras"]) >= 5
     expected = {"chris7462": "/nuscenes/cam_front/image_raw", "clynamen": "/cam_front/raw"}.get(name, "/CAM_FRONT/image_rect_compressed")

@@ -23,6 +23,7 @@ from ssd_core.data.writers.messages import transforms_message
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_depth_ros import accuracy_node
 from ssd_depth_ros.accuracy_node import AccuracyNode, RecentTransforms
+from ssd_depth_ros.health import Level
 
 CAMERA = PinholeCamera(32, 24, 30.0, 30.0, 15.5, 11.5)
 BACK = np.array([[0, 0, 1, 1.0], [-1, 0, 0, 0], [0, -1, 0, 0], [0, 0, 0, 1]], dtype=float)  # camera 1 m in front of the lidar
@@ -98,12 +99,52 @@ def test_recent_transforms_move_forget_and_begin_anew() -> None:
     second = 1_000_000_000
     motion = recent.lookup_between("base_link", 90 * second, "lidar", round(90.5 * second))
     assert motion is not None and motion[0, 3] == pytest.approx(2.5)
-    assert len(recent._moving) <= 22
+    assert len(recent._tree._parents["base_link"]["odom"].stamps) <= 24
     # Long gone: only the mounting is known.
     old = recent.lookup_between("base_link", 10 * second, "lidar", round(10.5 * second))
     assert old is not None and old[0, 3] == pytest.approx(2.0)
     recent.add([transform(1.0, 7.0)], False)
-    assert len(recent._moving) == 1
+    assert len(recent._tree._parents["base_link"]["odom"].stamps) == 1
+
+
+def test_each_transform_has_a_clock_of_its_own() -> None:
+    recent, second = RecentTransforms(), 1_000_000_000
+    for number in range(40):
+        recent.add([transform(number, float(number))], False)
+        # One that is never stamped, and one that lags: neither is a jump of time.
+        recent.add([transform(0.0, 2.0, "base_link", "lidar"), transform(number - 3.0, 0.0, "map", "odom")], False)
+    motion = recent.lookup_between("odom", 38 * second, "base_link", 38 * second)
+    assert motion is not None and motion[0, 3] == pytest.approx(38)
+    assert recent.lookup_between("map", 36 * second, "base_link", 36 * second) is not None
+
+
+def test_a_static_transform_said_again_replaces_the_old_one() -> None:
+    recent = RecentTransforms()
+    for metres in range(50):
+        recent.add([transform(0.0, float(metres), "base_link", "lidar")], True)
+    assert len(recent._tree._parents["lidar"]["base_link"].stamps) == 1
+    motion = recent.lookup_between("base_link", 5, "lidar", 5)
+    assert motion is not None and motion[0, 3] == 49
+
+
+@pytest.mark.parametrize("wrong", [-1.0, 0, float("nan"), True])
+def test_numbers_that_can_not_be_are_refused(ros_context: None, bag: Any, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="cap is"):
+        AccuracyNode(parameter_overrides=[Parameter("bag", value=str(bag)), Parameter("cap", value=wrong)])
+
+
+def test_whole_numbers_will_do(spinner: Any, bag: Any) -> None:
+    spinner.add(AccuracyNode(parameter_overrides=[Parameter("bag", value=str(bag)), Parameter("cap", value=60)]))
+
+
+def test_figures_of_the_past_are_stale(spinner: Any, bag: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = spinner.add(AccuracyNode(parameter_overrides=[Parameter("bag", value=str(bag))]))
+    node.accuracy.measured[""] = 3
+    monkeypatch.setattr(node.accuracy, "figures", lambda _: {"abs_rel": 0.1, "rmse": 1.0, "d1": 1.0})
+    assert node._status("", "/depth/image_rect").level == Level.OK
+    monkeypatch.setattr(accuracy_node, "_STALE_SECONDS", 0.0)
+    status = node._status("", "/depth/image_rect")
+    assert status.level == Level.STALE and status.message.endswith("before that absRel 0.100, d1 100.0 %")
 
 
 def test_several_cameras_need_a_template(ros_context: None, bag: Any) -> None:

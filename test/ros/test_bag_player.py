@@ -225,6 +225,41 @@ def test_publishers_that_differ_are_met_by_the_defaults():
     assert recorded_profile(BagConnection("/tf_static", "x", 1)).durability == rclpy.qos.DurabilityPolicy.TRANSIENT_LOCAL
 
 
+def test_latecomers_get_every_static_transform():
+    latched = OfferedQos("reliable", "transient_local", "keep_last", 1)
+    assert recorded_profile(BagConnection("/tf_static", "x", 23, (latched, latched))).depth == 23
+    assert recorded_profile(BagConnection("/map", "x", 23, (latched,))).depth == 1
+
+
+def test_a_name_that_ros_2_refuses_is_skipped_and_can_be_remapped(node, tmp_path):
+    bag = write_bag(tmp_path / "bag", cameras=("stereo/0", "CAM_FRONT"), count=1)
+    process = start("bag_player", bag)
+    said = finish(node, process)
+    assert process.returncode == 0 and "Traceback" not in said, said
+    assert "/stereo/0/image_rect_compressed is skipped: ROS 2 has no topics of such a name" in said
+    images = listen(node, CompressedImage, "/left")
+    process = start(
+        "bag_player", bag, "--remap", "/stereo/0/image_rect_compressed:=/left", "--wait-for-subscribers", 10, "--heard", "/left"
+    )
+    said = finish(node, process)
+    assert len(images) == 1, said
+
+
+def test_only_those_who_are_to_hear_are_waited_for(node, tmp_path):
+    bag = write_bag(tmp_path / "bag", cameras=("CAM_FRONT", "CAM_BACK"), count=1)
+    images = listen(node, CompressedImage, IMAGE_TOPIC)
+    process = start("bag_player", bag, "--wait-for-subscribers", 60, "--heard", IMAGE_TOPIC, "/CAM_LEFT/camera_info")
+    said = finish(node, process)  # within 30 s
+    assert process.returncode == 0 and len(images) == 1, said
+
+
+def test_who_is_waited_for_is_said(node, tmp_path):
+    process = start("bag_player", write_bag(tmp_path / "bag", count=1), "--wait-for-subscribers", 4)
+    said = finish(node, process)
+    assert f"waiting up to 4 s for subscribers of /CAM_FRONT/camera_info, {IMAGE_TOPIC}" in said
+    assert "playing all the same" in said
+
+
 def test_the_clock_stands_still_while_paused():
     seconds = [100.0]
     clock = PlaybackClock(START, rate=2.0, steady=lambda: seconds[0])

@@ -164,6 +164,26 @@ def test_names_without_a_pattern_are_remapped(tmp_path):
     assert "/car/left/camera_info:=/left/camera_info" in plan.remapped
 
 
+def test_names_that_ros_2_refuses_become_others(tmp_path):
+    plan = plan_run(write_bag(tmp_path / "bag", cameras=("camera-1", "camera_1", "2")), "x")
+    assert sorted((camera.name_recorded, camera.name) for camera in plan.cameras) == [
+        ("2", "camera_2"), ("camera-1", "camera_1"), ("camera_1", "camera_1_2")
+    ]  # fmt: skip
+    assert "/camera-1/image_rect_compressed:=/camera_1/image" in plan.remapped
+
+
+def test_an_earlier_runs_report_does_not_pass_for_this_ones(tmp_path):
+    source = write_bag(tmp_path / "source", count=1)
+    create_untrained(tmp_path / "random", input_size=(56, 42))
+    arguments = ("--bag", source, "--out", tmp_path / "out", "--model", tmp_path / "random", "--input-size", "56x42")
+    assert run_demo(*arguments).returncode == 0
+    report = tmp_path / "out" / "log" / "source-player.json"
+    before = report.stat().st_mtime_ns
+    assert run_demo(*arguments).returncode == 0 and report.stat().st_mtime_ns > before
+    result = run_demo(*arguments, "--rate", "0")  # which the player refuses
+    assert result.returncode == 1 and not report.exists(), result.stdout
+
+
 def test_each_bag_has_a_name_of_its_own():
     assert run_names([Path("a/day.mcap"), Path("b/day"), Path("c/day.db3"), Path("night.mcap")]) == ["day", "day_2", "day_3", "night"]
 

@@ -130,6 +130,25 @@ def test_best_effort_publishers_are_heard(bench: NodeBench) -> None:
     wait_until(answered, "a cloud from a best-effort camera")
 
 
+def test_a_reliable_camera_after_a_best_effort_one_is_heard_reliably(bench: NodeBench) -> None:
+    node = bench.start()
+    first = FakeCamera(bench.peer, reliable=False)
+    first.wait_for_node()
+    stream = node.cameras[0].stream
+    wait_until(lambda: stream._images is not None and stream._images.is_best_effort)
+    bench.peer.destroy_publisher(first.images)
+    wait_until(lambda: stream._images is None, "the best-effort subscription goes with its publisher")
+    second = bench.camera()
+    assert second.images.get_subscription_count() and stream._images is not None and not stream._images.is_best_effort
+
+
+def test_diagnostics_name_the_topic_that_nobody_publishes(bench: NodeBench) -> None:
+    node = bench.start(image_topic="/camera/imgae", transport="compressed")
+    stream = node.cameras[0].stream
+    status = bench.health.status("node", stream.topic, stream.wanted_topic)
+    assert status.message == "nobody publishes images on /camera/imgae (CompressedImage)"
+
+
 def test_large_jpegs_are_decoded_reduced_but_cover_network_and_cloud(bench: NodeBench) -> None:
     node = bench.start(FakeEstimator(5.0, input_size=(56, 42)), image_topic="/image_rect")
     camera = bench.camera("/image_rect", compressed=True)
@@ -222,7 +241,7 @@ def test_nothing_runs_while_nobody_listens(bench: NodeBench) -> None:
     depth.wait()
     assert len(bench.estimator.calls) == 1
     bench.peer.destroy_subscription(depth.subscription)
-    wait_until(lambda: not bench.node.cameras[0].outputs.wanted().network)
+    wait_until(lambda: not bench.node.cameras[0].outputs.wanted(0, 0.0).network)
     camera.send_image(PICTURE, stamp=4.0)
     wait_until(lambda: 4.0 in stamps(info))
     assert len(bench.estimator.calls) == 1
@@ -289,6 +308,33 @@ def test_cloud_has_rate_stride_and_range_of_its_own(bench: NodeBench) -> None:
     camera.send_image(PICTURE, stamp=5.0)
     wait_until(lambda: stamp_of(cloud.messages[-1]) == 5.0)
     assert bench.health.clock_jumps == 1 and not bench.health.errors
+
+
+def test_the_network_runs_for_clouds_that_are_due_only(bench: NodeBench) -> None:
+    bench.start(FakeEstimator(5.0), cloud_rate=1.0)
+    camera = bench.camera()
+    (cloud,) = bench.listen("/depth/points")
+    camera.send_info(CAMERA)
+    for stamp in (1.0, 1.4, 1.8, 2.2):
+        received = bench.health.received
+        camera.send_image(PICTURE, stamp=stamp)
+        wait_until(lambda before=received: bench.health.received > before and not bench.node.cameras[0].stream.is_waiting)
+    wait_until(lambda: len(cloud.messages) == 2)
+    assert stamps(cloud) == [1.0, 2.2]
+    assert len(bench.estimator.calls) == bench.health.published == 2
+    # A driver that never stamps its images still gets clouds.
+    for count in (3, 4):
+        camera.send_image(PICTURE, stamp=0.0)
+        wait_until(lambda wanted=count: len(cloud.messages) == wanted)
+
+
+def test_without_a_lens_no_network_runs_for_a_cloud(bench: NodeBench) -> None:
+    bench.start(FakeEstimator(5.0))
+    camera = bench.camera()
+    bench.listen("/depth/points")
+    camera.send_image(PICTURE)
+    wait_until(lambda: bench.health.errors["no_camera_info"])
+    assert bench.estimator.calls == [] and bench.health.published == 0
 
 
 def test_relative_models_publish_inverse_depth_and_no_cloud(bench: NodeBench) -> None:

@@ -23,7 +23,7 @@ class Camera:
                 self.health.image_dropped()
 
     def status(self, topic: str | None = "/front/image"):
-        return self.health.status("node", topic)
+        return self.health.status("node", topic, "/front/image")
 
 
 @pytest.fixture
@@ -49,7 +49,7 @@ def test_overload_is_no_fault_but_told(camera: Camera) -> None:
 
 
 def test_silence_is_stale(camera: Camera) -> None:
-    assert camera.status(None).message == "nobody publishes images on this topic"
+    assert camera.status(None).message == "nobody publishes images on /front/image"
     assert camera.status().message == "no image has arrived yet"
     camera.run(1, 10)
     camera.now += STALE_AFTER + 1
