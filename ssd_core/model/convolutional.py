@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor, nn
 
 from ssd_core.model.config import ConvolutionalSize, LiteSize, ModelDescription, ResNetSize
-from ssd_core.model.depth_model import CAMERA_UNIT, DepthModel, depth_from_output, first_logit, logit_of_inverse_depth
+from ssd_core.model.depth_model import CAMERA_UNIT, DepthModel, depth_from_output, first_logit, in_full_precision, logit_of_inverse_depth
 from ssd_core.model.efficientnet_lite import STEM_CHANNELS, EfficientNetLite, Stage, lite_stages
 
 ENCODER_WIDTHS: dict[ResNetSize, tuple[int, int, int, int]] = {"half": (32, 64, 128, 256), "full": (64, 128, 256, 512)}
@@ -117,7 +117,8 @@ class ConvolutionalDepthNetwork(transformers.PreTrainedModel, abc.ABC):  # type:
         deepest, *skips = reversed(encoded)
         for step, skip in zip(self.decoder, skips, strict=True):
             deepest = step(deepest, skip)
-        logits = nn.functional.interpolate(self.head(deepest), (height, width), mode="bilinear", align_corners=False)
+        correction = in_full_precision(lambda features: self.head(features[0]), [deepest])
+        logits = nn.functional.interpolate(correction, (height, width), mode="bilinear", align_corners=False)
         return (guess + logits).sigmoid()
 
     def forward(self, pixel_values: Tensor) -> Tensor:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -121,11 +122,23 @@ class DepthModel(nn.Module):
         fused = self.network.neck(list(features), rows, columns)
         if self.network.config.model_type == "dpt":
             # DPT's own head stops at 16 pixels a patch; its users resize what comes out.
-            raw = self.network.head(fused)[:, None]
+            raw = in_full_precision(self.network.head, fused)[:, None]
             raw = nn.functional.interpolate(raw, (height, width), mode="bilinear", align_corners=False)
         else:
-            raw = self.network.head(fused, rows, columns)[:, None]
+            raw = in_full_precision(lambda features: self.network.head(features, rows, columns), fused)[:, None]
         return depth_from_output(raw, self.description)
+
+
+def in_full_precision(layers: Callable[[list[Tensor]], Tensor], features: Sequence[Tensor]) -> Tensor:
+    """What layers make of features, in float32 under autocast too: bfloat16 has 8 bits, and one step of a logit near -6 is 3 % of depth.
+
+    Without autocast nothing is done, so that exporters see the plain graph.
+    """
+    device = features[0].device.type
+    if not torch.is_autocast_enabled(device):
+        return layers(list(features))
+    with torch.autocast(device, enabled=False):
+        return layers([feature.float() for feature in features])
 
 
 def camera_channels(intrinsics: Tensor, height: int, width: int) -> Tensor:

@@ -98,9 +98,11 @@ class ResNetPoseNet(nn.Module):
         pixels = (images - self.mean) / self.std
         pairs = torch.cat([torch.cat([pixels[:, 0], pixels[:, 1]], dim=1), torch.cat([pixels[:, 1], pixels[:, 2]], dim=1)])
         output = self.head(self.encoder(pairs).feature_maps[-1]).mean(dim=(2, 3)).float()
-        motions = matrix_from_motion(self.config.translation_scale * output[:, :3], 0.01 * output[:, 3:])
-        current_from_previous, next_from_current = motions.chunk(2)
-        return PosePrediction(torch.stack([invert_motion(current_from_previous), next_from_current], dim=1), None)
+        with torch.autocast(images.device.type, enabled=False):
+            motions = matrix_from_motion(self.config.translation_scale * output[:, :3], 0.01 * output[:, 3:])
+            current_from_previous, next_from_current = motions.chunk(2)
+            previous_from_current = invert_motion(current_from_previous)
+        return PosePrediction(torch.stack([previous_from_current, next_from_current], dim=1), None)
 
 
 class CorrelationPoseNet(nn.Module):

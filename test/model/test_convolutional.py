@@ -225,3 +225,13 @@ def test_full_size_has_the_tensors_of_resnet_18() -> None:
     """Count and shapes of microsoft/resnet-18 without its classifier: 11.18 million weights."""
     model = ConvolutionalDepthModel.create_convolutional("full", DESCRIPTION)
     assert sum(parameter.numel() for parameter in model.encoder.parameters()) == 11_176_512
+
+
+def test_autocast_leaves_no_stairs_in_depth(model: ConvolutionalDepthModel) -> None:
+    images = torch.rand(1, 3, 70, 98, generator=torch.Generator().manual_seed(1))
+    with torch.inference_mode():
+        exact = model(images)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            depth = model(images)
+    assert depth.dtype == torch.float32
+    assert len(depth.unique()) > 0.9 * len(exact.unique())
