@@ -23,6 +23,7 @@ from ssd_core.images.codec import Image
 
 _POINT_COLUMNS = 5  # x y z intensity ring
 _MIN_DEPTH = 1.0  # metres, as nuscenes-devkit: what the scan shows nearer to a camera is the vehicle itself
+_LEARNT_FROM = {"v1.0-trainval": "train", "v1.0-mini": "mini_train"}
 
 
 class NuScenesFrames:
@@ -211,3 +212,12 @@ def find_nuscenes_version(root: Path, version: str | None) -> tuple[Path, str]:
         what = "no nuScenes version folder (such as v1.0-mini)" if not found else f"several versions ({', '.join(found)})"
         raise DataError(f"{root}: {what}; give the version, or the path of its folder")
     return root, found[0]
+
+
+def training_split(path: Path) -> str | None:
+    """The split to learn from where none was asked for; None for everything but the published nuScenes, which is taken as it is.
+
+    Left to itself `open_source` gives nuScenes' val split, for evaluation, and the whole of v1.0-mini. Raises DataError for a folder
+    with several versions.
+    """
+    return _LEARNT_FROM.get(find_nuscenes_version(path, None)[1]) if is_nuscenes(path) else None

@@ -7,6 +7,7 @@ A `TripletDataset` is a map-style dataset for torch's DataLoader, and `EpochOrde
 from __future__ import annotations
 
 import dataclasses
+import functools
 import hashlib
 import os
 from collections import Counter
@@ -14,13 +15,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
+import numpy.typing as npt
 
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, FrameSource
 from ssd_core.data.transforms import ColourJitter, HorizontalFlip, Noise, Resize, Sample, Transform, apply, scale_sparse_depth
+from ssd_core.geometry.camera import PinholeCamera
+from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import Matrix, invert_pose
-from ssd_core.images.codec import read_image
+from ssd_core.images.codec import Image, read_image
 from ssd_core.images.resize import cover_size
 
 
@@ -28,8 +33,8 @@ from ssd_core.images.resize import cover_size
 class TripletRule:
     """Which frames become the neighbours of a frame: the nearest in time that are far enough away on both counts.
 
-    min_distance: metres between the camera's positions; frames without a pose then have no neighbours. min_gap_s: seconds.
-    With both 0 they are the very next frames. max_gap_s: a neighbour farther away in time is none. drop_static: a frame
+    min_distance: metres between the camera's positions, by poses or else by speed; frames with neither then have no neighbours.
+    min_gap_s: seconds. With both 0 they are the very next frames. max_gap_s: a neighbour farther away in time is none. drop_static: a frame
     known to stand still teaches no depth.
     """
 
@@ -170,8 +175,9 @@ class TripletDataset:
     - "depth" float32 (height, width) at `size`: lidar along the optical axis, 0 where unknown; only with_depth
     - "frame_id", "condition": strings; "input_condition": that of "input"; "flipped": bool
 
-    JPEGs are decoded at the smallest scale that covers the size they are needed in. Raises ImageDecodeError for a damaged
-    picture and DataError for no triplets.
+    Warps know pinholes only, so what a lens with distortion took is rectified first, stand-ins and lidar too; intrinsics stay, and what
+    the lens didn't see is black, alike in all three frames. JPEGs are decoded at the smallest scale that covers the size they are
+    needed in. Raises ImageDecodeError for a damaged picture and DataError for no triplets.
     """
 
     def __init__(
@@ -246,23 +252,22 @@ class TripletDataset:
     def _load_stand_in(self, frame: Frame, stand_in: StandIn) -> Sample:
         if isinstance(stand_in.picture, Frame):
             return self._load(stand_in.picture, self._input_size)
-        image = read_image(stand_in.picture, cover_size(frame.camera.size, self._input_size) if frame.camera else None)
-        return Sample(image, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=stand_in.condition)
+        assert frame.camera is not None
+        image = read_image(stand_in.picture, cover_size(frame.camera.size, self._input_size))
+        return _rectified_sample(image, frame, stand_in.condition)
 
     def _load(self, frame: Frame, size: tuple[int, int]) -> Sample:
         assert frame.camera is not None
         image = self._opened().image(frame, cover_size(frame.camera.size, size))
-        camera = frame.camera.scaled(image.shape[1], image.shape[0])
-        return Sample(
-            image, camera, None, None, frame.world_from_camera, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=frame.condition
-        )
+        return _rectified_sample(image, frame, frame.condition)
 
     def _depth(self, frame: Frame, flip: tuple[Transform, ...], picture: Sample) -> np.ndarray[Any, Any]:
         assert frame.camera is not None
         sparse = self._opened().lidar_depth(frame)
         if sparse is None:
             return np.zeros((self._size[1], self._size[0]), dtype=np.float32)
-        blank = Sample(picture.image, sparse_depth=scale_sparse_depth(sparse, frame.camera.size, self._size))
+        rectified = _rectified_depth(sparse, frame.camera)
+        blank = Sample(picture.image, sparse_depth=scale_sparse_depth(rectified, frame.camera.size, self._size))
         turned = apply(flip, blank).sparse_depth
         assert turned is not None
         return turned.to_image(*self._size)
@@ -293,8 +298,16 @@ def _is_far_enough(frame: Frame, other: Frame, min_distance: float) -> bool:
     if min_distance <= 0:
         return True
     if frame.world_from_camera is None or other.world_from_camera is None:
-        return False
+        distance = distance_by_speed(frame, other)
+        return distance is not None and distance >= min_distance
     return bool(np.linalg.norm(other.world_from_camera[:3, 3] - frame.world_from_camera[:3, 3]) >= min_distance)
+
+
+def distance_by_speed(frame: Frame, other: Frame) -> float | None:
+    """Metres driven between two frames at the mean of their known speeds; None where neither is known."""
+    speeds = [known.speed_mps for known in (frame, other) if known.speed_mps is not None]
+    seconds = abs(other.stamp_ns - frame.stamp_ns) * 1e-9
+    return float(np.mean(speeds)) * seconds if speeds else None
 
 
 def _draw_transforms(augmentation: Augmentation, generator: np.random.Generator) -> tuple[tuple[Transform, ...], tuple[Transform, ...]]:
@@ -315,6 +328,33 @@ def _larger(frame: Frame, size: tuple[int, int], other: tuple[int, int]) -> tupl
     assert frame.camera is not None
     first, second = cover_size(frame.camera.size, size), cover_size(frame.camera.size, other)
     return max(first[0], second[0]), max(first[1], second[1])
+
+
+def _rectified_sample(image: Image, frame: Frame, condition: str) -> Sample:
+    """A picture of the frame, of any size, without the lens's distortion; the very same pixels where there is none."""
+    assert frame.camera is not None
+    camera = frame.camera.scaled(image.shape[1], image.shape[0])
+    if camera.is_distorted:
+        image = np.asarray(cv2.remap(image, *_rectification(camera), cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT), dtype=np.uint8)
+        camera = camera.rectified()
+    return Sample(image, camera, None, None, frame.world_from_camera, frame_id=frame.frame_id, stamp_ns=frame.stamp_ns, condition=condition)
+
+
+def _rectified_depth(depth: SparseDepth, camera: PinholeCamera) -> SparseDepth:
+    if not camera.is_distorted:
+        return depth
+    rays = camera.unproject(np.stack([depth.u, depth.v], axis=-1))
+    return project_lidar(np.insert(rays, 2, 1.0, axis=1) * depth.z[:, None], camera.rectified(), min_depth=0.0)
+
+
+@functools.lru_cache(maxsize=16)  # Six cameras at two sizes, with room; of 1600x900 a camera takes 9 MB.
+def _rectification(camera: PinholeCamera) -> tuple[npt.NDArray[np.int16], npt.NDArray[np.uint16]]:
+    """Where each pixel without distortion lies in the camera's picture, as `cv2.remap` takes it; outside where the lens saw nothing."""
+    rays = camera.rectified().rays().reshape(-1, 2).astype(np.float64)
+    pixels = np.nan_to_num(camera.project(np.insert(rays, 2, 1.0, axis=1)), nan=-2.0).astype(np.float32)
+    columns, rows = (np.ascontiguousarray(values.reshape(camera.height, camera.width)) for values in pixels.T)
+    places, shares = cv2.convertMaps(columns, rows, cv2.CV_16SC2)
+    return np.asarray(places, dtype=np.int16), np.asarray(shares, dtype=np.uint16)
 
 
 def _intrinsics(sample: Sample) -> np.ndarray[Any, Any]:

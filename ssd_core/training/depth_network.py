@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
 from typing import Any, cast
 
 import numpy as np
@@ -18,6 +20,10 @@ from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.encoder_weights import load_encoder
 from ssd_core.training.config import ModelConfig
 
+_logger = logging.getLogger(__name__)
+
+_SAME_LENS = 0.01
+"""Relative difference of focal lengths, as shares of the width, that is none."""
 _HALVES = (0.5, 0.5, 0.5)
 """What EfficientNet-Lite's ImageNet weights were trained with: pixels from -1 to 1."""
 
@@ -49,9 +55,9 @@ def describe(
 def make_model(config: ModelConfig, description: ModelDescription, seed: int) -> DepthModel:
     """The network to train. Raises ModelLoadError for a start or an encoder that can't be used."""
     if config.start != "random":
-        model = open_checkpoint(config.start).load_model()
-        if model.description.camera_input != description.camera_input:
-            raise ModelLoadError(f"model.camera_input: set it to {str(model.description.camera_input).lower()}, as {config.start} has it")
+        checkpoint = open_checkpoint(config.start)
+        _check_start(config.start, checkpoint.description, description)
+        model = checkpoint.load_model()
         return type(model)(model.network, description.model_copy(update={"preprocessing": model.description.preprocessing}))
     if config.architecture == "vit":
         model = DepthModel.create(cast("EncoderSize", config.size), description, seed)
@@ -60,6 +66,33 @@ def make_model(config: ModelConfig, description: ModelDescription, seed: int) ->
     if config.encoder is not None:
         load_encoder(model, config.encoder)
     return model
+
+
+def _check_start(start: str, found: ModelDescription, wanted: ModelDescription) -> None:
+    """Raise ModelLoadError for a checkpoint whose output would be read as something else; warn of what it has to learn anew."""
+    if found.parametrisation != wanted.parametrisation:
+        raise ModelLoadError(
+            f"model.start: the output of {start} is {found.parametrisation} and would be read as {wanted.parametrisation}, wrongly; start "
+            "from bundled or a checkpoint that was trained here, or leave it random and take an encoder's weights alone, DINOv2's or "
+            "another's (model.encoder=facebook/dinov2-small)"
+        )
+    if found.camera_input != wanted.camera_input:
+        raise ModelLoadError(f"model.camera_input: set it to {str(found.camera_input).lower()}, as {start} has it")
+    for difference in _differences(found, wanted):
+        _logger.warning("model.start: %s %s: its depth is off until it has learnt that", start, difference)
+
+
+def _differences(found: ModelDescription, wanted: ModelDescription) -> Iterator[str]:
+    """What the same output means in metres, where that isn't the same."""
+    ranges = [f"{description.min_depth:g} to {description.max_depth:g} m" for description in (found, wanted)]
+    if ranges[0] != ranges[1]:
+        yield f"says depth of {ranges[0]}, this recipe of {ranges[1]}"
+    if found.focal_normalisation != wanted.focal_normalisation:
+        yield f"was trained {'with' if found.focal_normalisation else 'without'} a canonical camera, unlike this recipe"
+        return
+    lenses = [camera.fx / camera.width for camera in (found.training_camera, wanted.training_camera) if camera is not None]
+    if len(lenses) == 2 and abs(lenses[0] / lenses[1] - 1) > _SAME_LENS:
+        yield f"says metres of a camera whose focal length is {lenses[0]:.2f} of the width, this recipe of {lenses[1]:.2f}"
 
 
 def parameter_groups(model: nn.Module, encoder: nn.Module, encoder_learning_rate: float, rest_learning_rate: float) -> list[dict[str, Any]]:

@@ -14,21 +14,23 @@ import torch
 from torch import Tensor, nn
 
 from ssd_core.data.errors import DataError
+from ssd_core.data.rendered_sequences import RenderedSequences
+from ssd_core.data.translations import translations_folder
 from ssd_core.data.triplets import Augmentation
-from ssd_core.losses.photometric import reprojection_error
+from ssd_core.losses.photometric import minimum_reprojection, reprojection_error
 from ssd_core.losses.semantic import semantic_loss
-from ssd_core.losses.teacher import ReliabilityMask, distillation_loss, reliability_mask
+from ssd_core.losses.teacher import DistillationLoss, ReliabilityMask, distillation_loss, reliability_mask
 from ssd_core.model.checkpoint import ModelLoadError, find_folder, load_network, open_checkpoint, save_checkpoint
-from ssd_core.model.config import Preprocessing
+from ssd_core.model.config import PATCH_SIZE, ModelDescription, Preprocessing
 from ssd_core.model.depth_model import DepthModel, DepthPrediction
 from ssd_core.model.pose_net import PoseNet, load_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
 from ssd_core.training.depth_network import make_model, parameter_groups, pixels, predict_metres
-from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, draw_masks, draw_views
+from ssd_core.training.teacher import POSE_NET_FOLDER, VideoData, draw_depths, draw_masks, draw_views, single_batch
 from ssd_core.training.trainer import Picture
 from ssd_core.training.validation import DepthJudge
-from ssd_core.training.video import StandIns, Video, VideoDataset, aligned_stand_ins, open_video, translated_stand_ins
+from ssd_core.training.video import RecordedVideo, StandIns, Video, VideoDataset, aligned_stand_ins, open_video, translated_stand_ins
 from ssd_core.training.view_synthesis import Views, resize_by_inverse_depth, synthesise
 
 
@@ -52,8 +54,9 @@ class StudentLoss(StrictModel):
     window: pydantic.PositiveInt = 1
     """Odd; errors are averaged over window x window pixels before they are compared."""
     semantic: pydantic.NonNegativeFloat = 0.1
+    """0 where no frozen encoder has the student's features: a student with `start_from: model` may be of any kind."""
     semantic_encoder: str | None = None
-    """A frozen DINOv2, Hub id or folder, as wide as the student's encoder; none: the teacher's own encoder."""
+    """A frozen DINOv2, Hub id or folder, as wide as the student's encoder; none: the teacher's own encoder, if that is as wide."""
 
 
 class StudentConfig(TrainingConfig):
@@ -116,9 +119,15 @@ class Frozen(nn.Module):
     def forward(self, inputs: Tensor, input_intrinsics: Tensor, images: Tensor, intrinsics: Tensor) -> _Seen:
         """As of `TeacherNetworks`; the inputs are the original day."""
         prediction = self.depth.predict_metres(inputs, input_intrinsics)
+        features = prediction.patch_tokens if self.encoder is None else self._features(inputs)
         depth = resize_by_inverse_depth(prediction.depth, (images.shape[-2], images.shape[-1]))
         motions = self.pose(images, intrinsics, depth).neighbours_from_current.float()
-        return _Seen(prediction.depth, prediction.patch_tokens if self.encoder is None else self._features(inputs), motions)
+        return _Seen(prediction.depth, features, motions)
+
+    @torch.no_grad()
+    def features(self, inputs: Tensor, input_intrinsics: Tensor) -> Tensor:
+        """[B, N, C] of the semantic encoder alone."""
+        return self.depth.patch_tokens(inputs, input_intrinsics) if self.encoder is None else self._features(inputs)
 
     def _features(self, inputs: Tensor) -> Tensor:
         features: Tensor = self.encoder((inputs - self.mean) / self.std).feature_maps[-1]
@@ -139,16 +148,23 @@ class StudentTask:
         teacher = open_checkpoint(config.teacher).load_model()
         # Before the teacher is frozen: a copy of frozen parameters would be frozen too.
         self.networks = StudentNetwork(_first_student(config, teacher))
-        self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config, teacher))
+        self.frozen = Frozen(teacher, load_pose_net(find_folder(config.teacher) / POSE_NET_FOLDER), _semantic_encoder(config.loss))
+        if config.loss.semantic:
+            _check_features(config, self.networks.depth, self.frozen)
         self.module: nn.Module = self.networks
         self._size = self.networks.depth.description.input_size
         videos = [open_video(source, folder) for source, folder in zip(data.train, train, strict=True)]
-        translations = [getattr(source, "translations", None) or folder for source, folder in zip(data.train, train, strict=True)]
-        stand_ins = [_stand_ins(config, video, folder) for video, folder in zip(videos, translations, strict=True)]
+        folders = _translation_folders(data.train, train)
+        stand_ins = [_stand_ins(data, video, folder) for video, folder in zip(videos, folders, strict=True)]
         augmentation = Augmentation(data.flip, data.colours, data.noise)
         self.dataset = VideoDataset(videos, data.image_size, self._size, config.loop.seed, augmentation, stand_ins, data.p_original)
         held_out = [open_video(source, folder) for source, folder in zip(data.validation, validation, strict=True)]
+        folders = _translation_folders(data.validation, validation)
+        others = [_held_out_stand_ins(data, video, folder) for video, folder in zip(held_out, folders, strict=True)]
+        self._held_out = VideoDataset(held_out, data.image_size, self._size, stand_ins=others, p_original=0.0)
+        self._has_held_out_stand_ins = any(pictures for found in others for pictures in found.values())
         self._judge = DepthJudge(held_out, videos, data.validation_frames, self._size, teacher.description.farthest)
+        self._figure = "abs_rel_median" if _is_scale_free(teacher.description) else "abs_rel"
         self._teachers_figures: dict[str, float] | None = None
 
     def parameter_groups(self) -> list[dict[str, Any]]:
@@ -160,17 +176,27 @@ class StudentTask:
     def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, Tensor]:  # noqa: ARG002
         """`loss` and its terms; "reliable" is the share of pixels on which the teacher is believed. The batch is of `VideoDataset`."""
         images = pixels(batch["images"])
-        seen = self._frozen_on(images.device)(pixels(batch["original_input"]), batch["input_intrinsics"], images, batch["intrinsics"])
+        seen = self._see(batch)
         prediction: DepthPrediction = module(pixels(batch["input"]), batch["input_intrinsics"])
         with torch.autocast(images.device.type, enabled=False):
-            reliable = self._reliable(prediction.depth, seen, images, batch["intrinsics"])
-            size = (images.shape[-2], images.shape[-1])
-            distilled = distillation_loss(
-                resize_by_inverse_depth(prediction.depth, size), resize_by_inverse_depth(seen.depth, size), reliable
-            )
-            semantic = semantic_loss(seen.features.float(), prediction.patch_tokens.float())
-        loss = distilled.loss + self.config.loss.semantic * semantic
-        return {"loss": loss, "distillation": distilled.loss, "semantic": semantic, "reliable": reliable.float().mean()}
+            distilled = self._distil(prediction.depth, seen, images, batch["intrinsics"])
+            loss, terms = distilled.loss, {"distillation": distilled.loss}
+            if self.config.loss.semantic:
+                terms["semantic"] = semantic_loss(seen.features.float(), prediction.patch_tokens.float())
+                loss = loss + self.config.loss.semantic * terms["semantic"]
+        return {"loss": loss, **terms, "reliable": distilled.kept.float().mean()}
+
+    def _see(self, batch: Mapping[str, Any]) -> _Seen:
+        """What the frozen networks make of the original days."""
+        images = pixels(batch["images"])
+        frozen = self.frozen.to(images.device)
+        seen: _Seen = frozen(pixels(batch["original_input"]), batch["input_intrinsics"], images, batch["intrinsics"])
+        return seen
+
+    def _distil(self, depth: Tensor, seen: _Seen, images: Tensor, intrinsics: Tensor) -> DistillationLoss:
+        reliable = self._reliable(depth, seen, images, intrinsics)
+        size = (images.shape[-2], images.shape[-1])
+        return distillation_loss(resize_by_inverse_depth(depth, size), resize_by_inverse_depth(seen.depth, size), reliable)
 
     @torch.no_grad()
     def _reliable(self, depth: Tensor, seen: _Seen, images: Tensor, intrinsics: Tensor) -> Tensor:
@@ -182,21 +208,41 @@ class StudentTask:
         return reprojection_error(views.target, views.warped)
 
     def validate(self) -> dict[str, float]:
-        """Errors of depth by condition, and the teacher's own; `score` is the mean absRel over conditions."""
+        """Errors of depth by condition, and the teacher's own; `score` is the mean absRel over conditions, median-scaled where the
+        teacher learnt without scale. Where no depth is known: see `_judge_video`.
+        """
         if self._teachers_figures is None:
             figures = self._judge.figures(lambda sample: predict_metres(self.frozen.depth, sample))
-            self._teachers_figures = {f"teacher/{name}": value for name, value in figures.items() if name.endswith("/abs_rel")}
+            self._teachers_figures = {f"teacher/{name}": value for name, value in figures.items() if name.endswith(f"/{self._figure}")}
         figures = self._judge.figures(lambda sample: predict_metres(self.networks.depth, sample))
-        errors = [value for name, value in figures.items() if name.endswith("/abs_rel")]
-        return ({"score": float(np.mean(errors))} if errors else {}) | figures | self._teachers_figures
+        errors = [value for name, value in figures.items() if name.endswith(f"/{self._figure}")]
+        return {"score": float(np.mean(errors)), **figures, **self._teachers_figures} if errors else self._judge_video()
+
+    def _judge_video(self) -> dict[str, float]:
+        """Distillation loss and photometric error on held-out triplets, each shown in another condition where there is one.
+
+        `score` is the former; where there is none at all the latter, since by day a copy of the teacher that has learnt nothing has the
+        least distillation loss.
+        """
+        count = min(len(self._held_out), self.config.data.validation_frames)
+        errors = []
+        for place in np.unique(np.linspace(0, len(self._held_out) - 1, count).astype(int)):
+            batch = single_batch(self._held_out[int(place)], self.networks)
+            images, seen = pixels(batch["images"]), self._see(batch)
+            depth: Tensor = self.networks(pixels(batch["input"]), batch["input_intrinsics"]).depth
+            views = synthesise(images, batch["intrinsics"], depth, seen.motions)
+            redrawn = minimum_reprojection(views.target, views.warped, views.sources)
+            errors.append((float(self._distil(depth, seen, images, batch["intrinsics"]).loss), float(redrawn.loss)))
+        distillation, photometric = map(float, np.mean(errors, axis=0))
+        score = distillation if self._has_held_out_stand_ins else photometric
+        return {"score": score, "distillation": distillation, "photometric": photometric}
 
     def picture(self, batch: Mapping[str, Any]) -> Picture:
         """What the student was shown, its depth, auto-mask and redrawn frame with the teacher's motion, the day, the teacher's depth and
         where it is believed, of up to four items.
         """
         first = {name: value[:4] for name, value in batch.items()}
-        images = pixels(first["images"])
-        seen = self._frozen_on(images.device)(pixels(first["original_input"]), first["input_intrinsics"], images, first["intrinsics"])
+        images, seen = pixels(first["images"]), self._see(first)
         depth: Tensor = self.networks(pixels(first["input"]), first["input_intrinsics"]).depth
         reliable = self._reliable(depth, seen, images, first["intrinsics"])
         views = synthesise(images, first["intrinsics"], depth, seen.motions)
@@ -206,9 +252,6 @@ class StudentTask:
     def save(self, folder: Path) -> None:
         """A checkpoint that the estimator loads."""
         save_checkpoint(folder, self.networks.depth, half=True)
-
-    def _frozen_on(self, device: torch.device) -> Frozen:
-        return self.frozen.to(device)
 
 
 def _first_student(config: StudentConfig, teacher: DepthModel) -> DepthModel:
@@ -228,27 +271,61 @@ def _first_student(config: StudentConfig, teacher: DepthModel) -> DepthModel:
     return student
 
 
-def _semantic_encoder(config: StudentConfig, teacher: DepthModel) -> Any:
-    if config.loss.semantic_encoder is None:
+def _semantic_encoder(loss: StudentLoss) -> Any:
+    """None: the teacher's own features serve, or nobody asks for any."""
+    if loss.semantic_encoder is None or not loss.semantic:
         return None
-    encoder = load_network(find_folder(config.loss.semantic_encoder), "Dinov2Backbone")
-    found, wanted = encoder.config.hidden_size, getattr(teacher.encoder.config, "hidden_size", None)
-    if found != wanted:
-        raise ModelLoadError(f"loss.semantic_encoder: {config.loss.semantic_encoder} has features of {found}, the student's have {wanted}")
-    return encoder
+    return load_network(find_folder(loss.semantic_encoder), "Dinov2Backbone")
 
 
-def _stand_ins(config: StudentConfig, video: Video, folder: Path) -> StandIns:
-    data = config.data
+def _check_features(config: StudentConfig, student: DepthModel, frozen: Frozen) -> None:
+    """Raise ModelLoadError unless the student has as many features as what is frozen, and as wide: they are compared one by one."""
+    # Four patches a side tell patches from the coarser cells of a convolutional network, and cost nothing.
+    blank, matrix = torch.zeros(1, 3, 4 * PATCH_SIZE, 4 * PATCH_SIZE), torch.eye(3)[None]
+    with torch.no_grad():
+        found, wanted = frozen.features(blank, matrix), student.patch_tokens(blank, matrix)
+    if found.shape == wanted.shape:
+        return
+    name = config.loss.semantic_encoder or f"none, and the teacher's own encoder ({config.teacher})"
+    (count, width), (students_count, students_width) = found.shape[1:], wanted.shape[1:]
+    raise ModelLoadError(
+        f"loss.semantic_encoder: {name} makes {count} features of {width} values where the student's encoder makes {students_count} of "
+        f"{students_width}. Fix: a frozen DINOv2 as wide as the student's (facebook/dinov2-small for a ViT-S), or loss.semantic=0"
+    )
+
+
+def _is_scale_free(teacher: ModelDescription) -> bool:
+    """Whether the teacher's recipe says that it learnt without the velocity loss, so that its depth is known up to a factor only."""
+    loss = teacher.recipe.get("loss")
+    return isinstance(loss, dict) and loss.get("velocity") == 0
+
+
+def _translation_folders(sources: Sequence[RenderedSequences | RecordedVideo], folders: Sequence[Path]) -> list[Path]:
+    """In which translated/ lies."""
+    return [getattr(source, "translations", None) or folder for source, folder in zip(sources, folders, strict=True)]
+
+
+def _find_stand_ins(data: StudentData, video: Video, folder: Path) -> StandIns:
+    if data.translator is None:
+        return aligned_stand_ins(video, data.conditions)
+    return translated_stand_ins(video, folder, data.translator, data.conditions)
+
+
+def _held_out_stand_ins(data: StudentData, video: Video, folder: Path) -> StandIns:
+    """None where nobody has translated the recording: known depth may judge alone."""
+    if data.translator is not None and not translations_folder(folder, data.translator).is_dir():
+        return {}
+    return _find_stand_ins(data, video, folder)
+
+
+def _stand_ins(data: StudentData, video: Video, folder: Path) -> StandIns:
     if data.p_original == 1:
         return {}
-    if data.translator is None:
-        found = aligned_stand_ins(video, data.conditions)
-        missing = "data.translator names none and the recording has no such frames at the same time"
-    else:
-        found = translated_stand_ins(video, folder, data.translator, data.conditions)
-        missing = f"{data.translator} made none that was accepted"
+    found = _find_stand_ins(data, video, folder)
     if not any(found.values()):
+        missing = "data.translator names none and the recording has no such frames at the same time"
+        if data.translator is not None:
+            missing = f"{data.translator} made none that was accepted"
         raise DataError(
             f"{folder}: no translations to {' or '.join(data.conditions)}: {missing}; data.p_original=1 trains without translations"
         )

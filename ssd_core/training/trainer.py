@@ -289,6 +289,8 @@ class Trainer:
             state = torch.load(path, map_location="cpu", weights_only=True)
             self.task.module.load_state_dict(state["module"])
             self._optimiser.load_state_dict(state["optimiser"])
+            if self._average:
+                self._average.restore(state["average"])
         except Exception as error:
             raise TrainingError(
                 f"{path} can't be continued ({error}); remove the folder to start again, or give the same configuration"
@@ -296,8 +298,6 @@ class Trainer:
         self._schedule.last_epoch = state["schedule"]["last_epoch"]
         for group, base in zip(self._optimiser.param_groups, self._schedule.base_lrs, strict=True):
             group["lr"] = base * learning_rate_factor(self._schedule.last_epoch, self.loop)
-        if self._average:
-            self._average.restore(state["average"])
         self.progressed = Progressed(**state["progressed"])
         self._forget_history_after(self.progressed.step)
         self.console.print(f"going on at step {self.progressed.step} of {self.loop.steps}")
@@ -369,9 +369,14 @@ class _Average:
         """What `restore` takes."""
         return {"values": self.values, "updates": self._updates}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a saved state."""
-        self.values, self._updates = dict(state["values"]), int(state["updates"])
+    @torch.no_grad()
+    def restore(self, state: Mapping[str, Any] | None) -> None:
+        """Go on from a saved state, whatever device it is on. Raises ValueError for None, which a run without an average saves."""
+        if state is None:
+            raise ValueError("it was begun without an average of the weights: loop.ema_decay=0")
+        for name, value in self.values.items():
+            value.copy_(state["values"][name])
+        self._updates = int(state["updates"])
 
     @contextlib.contextmanager
     def applied(self) -> Iterator[None]:

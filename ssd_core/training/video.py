@@ -19,10 +19,21 @@ from torch.utils.data import Dataset
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, FrameSource
 from ssd_core.data.frame_dataset import FrameDataset
+from ssd_core.data.nuscenes import training_split
 from ssd_core.data.rendered_sequences import RenderedSequences
 from ssd_core.data.source import open_source
 from ssd_core.data.translations import read_translations
-from ssd_core.data.triplets import NO_AUGMENTATION, Augmentation, Draw, StandIn, Triplet, TripletDataset, TripletRule, find_triplets
+from ssd_core.data.triplets import (
+    NO_AUGMENTATION,
+    Augmentation,
+    Draw,
+    StandIn,
+    Triplet,
+    TripletDataset,
+    TripletRule,
+    distance_by_speed,
+    find_triplets,
+)
 from ssd_core.geometry.pose import Matrix, invert_pose
 from ssd_core.model.config import TrainingCamera
 from ssd_core.storage.configuration import StrictModel
@@ -35,11 +46,11 @@ class RecordedVideo(StrictModel):
     cameras: tuple[str, ...] | None = None
     """None: all."""
     split: str | None = None
-    """Of a data set that has splits."""
+    """Of a data set that has splits; nuScenes must have one, of v1.0-mini mini_train or mini_val."""
     conditions: tuple[str, ...] = ("day-clear", UNKNOWN_CONDITION)
     """Only frames of these are learnt on; the teacher learns by clear day."""
     min_distance: pydantic.NonNegativeFloat = 0.0
-    """Metres that neighbours are at least apart; 0 with min_gap_s 0 takes the very next frames."""
+    """Metres that neighbours are at least apart, by poses or speeds; 0 with min_gap_s 0 takes the very next frames."""
     min_gap_s: pydantic.NonNegativeFloat = 0.0
     max_gap_s: pydantic.PositiveFloat = 1.0
     translations: Path | None = None
@@ -58,13 +69,14 @@ class Video(NamedTuple):
 def open_video(source: RecordedVideo | RenderedSequences, folder: Path) -> Video:
     """Find the triplets. `folder`: where the recording is, or where the plan was rendered.
 
-    Raises DataError naming the folder if there are no triplets, and saying why.
+    Raises DataError naming the folder if there are no triplets, and saying why, and for nuScenes where nobody chose between train and val.
     """
     if isinstance(source, RenderedSequences):
         opened: Callable[[], FrameSource] = functools.partial(FrameDataset, folder)
         conditions: tuple[str, ...] = (source.condition,)
         rule = TripletRule(max_gap_s=1.5 * source.interval_s)
     else:
+        _check_split(source, folder)
         opened = functools.partial(open_source, folder, source.cameras, split=source.split)
         conditions = source.conditions
         rule = TripletRule(source.min_distance, source.min_gap_s, source.max_gap_s)
@@ -80,8 +92,31 @@ def open_video(source: RecordedVideo | RenderedSequences, folder: Path) -> Video
         reader.close()
     if not found.triplets:
         reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(found.dropped.items())) or "none of them is of that condition"
+        reasons += _without_distance(chosen, rule)
         raise DataError(f"{folder}: no triplets of {' or '.join(conditions)} among {len(frames)} frames ({reasons})")
     return Video(opened, found.triplets, frames, found.dropped)
+
+
+def _check_split(source: RecordedVideo, folder: Path) -> None:
+    """Without one nuScenes is what there is to judge by, of v1.0-mini all of it."""
+    wanted = training_split(folder)
+    if source.split is None and wanted is not None:
+        raise DataError(
+            f"{folder}: no split of nuScenes is chosen. Fix: in the recipe give the recording `split: {wanted}` under data.train, "
+            f"`split: {wanted.replace('train', 'val')}` under data.validation"
+        )
+
+
+def _without_distance(frames: Sequence[Frame], rule: TripletRule) -> str:
+    """What to do, if frames have no neighbours at a distance because nothing says how far it is."""
+    lacking = sum(frame.world_from_camera is None and frame.speed_mps is None for frame in frames)
+    if not lacking or not rule.min_distance:
+        return ""
+    return (
+        f"; {lacking} of {len(frames)} have neither pose nor speed, by which min_distance={rule.min_distance:g} is measured. Fix: "
+        "min_distance=0 and perhaps min_gap_s, seconds, for each recording without odometry in data.train and data.validation; its teacher "
+        "needs loss.velocity=0 too"
+    )
 
 
 StandIns = Mapping[str, Sequence[StandIn]]
@@ -123,7 +158,8 @@ class VideoDataset(Dataset[dict[str, Any]]):
     def training_camera(self, input_size: tuple[int, int]) -> TrainingCamera | None:
         """The camera at the network's size, if all triplets have the same one."""
         width, height = input_size
-        cameras = {triplet.current.camera.scaled(width, height) for triplet in self.triplets if triplet.current.camera is not None}
+        current = (triplet.current.camera for triplet in self.triplets)
+        cameras = {camera.scaled(width, height).rectified() for camera in current if camera is not None}
         if len(cameras) != 1:
             return None
         camera = cameras.pop()
@@ -175,13 +211,8 @@ def driven_distances(triplet: Triplet) -> npt.NDArray[np.float32]:
     known = motions(triplet)
     if known is not None:
         return np.array([np.linalg.norm(motion[:3, 3]) for motion in known], dtype=np.float32)
-    current = triplet.current
-    distances = []
-    for neighbour in (triplet.previous, triplet.next):
-        speeds = [frame.speed_mps for frame in (current, neighbour) if frame.speed_mps is not None]
-        seconds = abs(neighbour.stamp_ns - current.stamp_ns) * 1e-9
-        distances.append(float(np.mean(speeds)) * seconds if speeds else np.nan)
-    return np.array(distances, dtype=np.float32)
+    by_speed = [distance_by_speed(triplet.current, neighbour) for neighbour in (triplet.previous, triplet.next)]
+    return np.array([np.nan if distance is None else distance for distance in by_speed], dtype=np.float32)
 
 
 def check_scale_is_known(videos: Sequence[Video]) -> None:

@@ -13,13 +13,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ssd_core.data import triplets as triplets_module
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
 from ssd_core.data.transforms import MIRROR
 from ssd_core.data.triplets import Augmentation, Draw, EpochOrder, StandIn, TripletDataset, TripletRule, find_triplets
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth
-from ssd_core.images.codec import Image, decode_image, encode_jpeg
+from ssd_core.images.codec import Image, decode_image, encode_jpeg, encode_png
+from ssd_core.images.resize import resize_image
 
 CAMERA = PinholeCamera(160, 96, 120.0, 121.0, 70.0, 50.0)
 ALWAYS = Augmentation(0.5, 1.0, 1.0)
@@ -230,6 +232,84 @@ def test_stand_ins_take_the_inputs_place_alone_and_change_no_other_draw(tmp_path
                 np.testing.assert_array_equal(one["input"], two["input"])
     assert all(28 <= seen[name] <= 52 for name in ("unknown", "night", "day-rain"))
     assert make_dataset(**options, stand_ins=stand_ins)[2]["input_condition"] == "unknown"
+
+
+def test_speeds_measure_distance_where_poses_are_unknown() -> None:
+    # 0.4 m from frame to frame.
+    frames = make_frames(6, world_from_camera=None, speed_mps=4.0)
+    assert ids(find_triplets(frames, TripletRule(min_distance=0.7)).triplets) == [[0, 2, 4], [1, 3, 5]]
+    half_known = [dataclasses.replace(frame, speed_mps=None) if index % 2 else frame for index, frame in enumerate(frames)]
+    assert ids(find_triplets(half_known, TripletRule(min_distance=0.3)).triplets) == [[0, 1, 2], [1, 2, 3], [2, 3, 4], [3, 4, 5]]
+
+
+LENSES = {
+    "barrel": dataclasses.replace(CAMERA, distortion_model="plumb_bob", distortion=(-0.25, 0.05, 0.001, -0.002, 0.0)),
+    "pincushion": dataclasses.replace(CAMERA, distortion_model="plumb_bob", distortion=(0.15, 0.0, 0.0, 0.0, 0.0)),
+    "fisheye": dataclasses.replace(CAMERA, distortion_model="equidistant", distortion=(0.01, 0.0, 0.0, 0.0)),
+}
+
+
+def look_at_wall(camera: PinholeCamera) -> Image:
+    """A wall of smooth waves, at z = 1, through any lens."""
+    x, y = np.moveaxis(np.nan_to_num(camera.rays()), -1, 0)
+    return np.rint(128 + 60 * np.stack([np.sin(7 * x), np.cos(6 * y), np.sin(5 * x + 4 * y)], axis=-1)).astype(np.uint8)
+
+
+class WallSource(Source):
+    def image(self, frame: Frame, min_size: tuple[int, int] | None = None) -> Image:
+        assert frame.camera is not None
+        return look_at_wall(frame.camera) // (3 if frame.condition == "night" else 1)
+
+    def lidar_depth(self, frame: Frame) -> SparseDepth | None:
+        """Two points of the wall, far from the middle."""
+        assert frame.camera is not None
+        u, v = np.rint(frame.camera.project([[-0.5, -0.3, 1.0], [0.45, 0.2, 1.0]])).astype(np.int32).T
+        return SparseDepth(u, v, np.array([5, 20], np.float32))
+
+
+@pytest.mark.parametrize("lens", LENSES)
+def test_distorted_pictures_stand_ins_and_lidar_are_rectified(lens: str, tmp_path: Path) -> None:
+    camera = LENSES[lens]
+    translation = tmp_path / "night.png"
+    translation.write_bytes(encode_png(look_at_wall(camera) // 3))
+    frames = make_frames(5, camera=camera)
+    night = dataclasses.replace(frames[2], frame_id="front/9", condition="night")
+    triplets = find_triplets(frames).triplets
+    expected = look_at_wall(camera.rectified()).astype(int)
+    for picture in (night, translation):
+        stand_ins = {frames[2].frame_id: [StandIn("night", picture)]}
+        dataset = TripletDataset(WallSource, triplets, (160, 96), with_depth=True, stand_ins=stand_ins, p_original=0.0)
+        item = dataset[1]
+        # Beyond what the lens saw there is nothing; else the pinhole's own view, but for what interpolation loses.
+        for image, truth in (*[(image, expected) for image in item["images"]], (item["input"], expected // 3)):
+            seen = image.any(axis=-1)
+            assert seen.mean() > 0.85
+            assert abs(image.astype(int) - truth)[_without_rim(seen)].max() <= 3
+        np.testing.assert_allclose(item["intrinsics"], np.stack([CAMERA.matrix] * 3), rtol=1e-6)
+        wanted = np.rint(CAMERA.project([[-0.5, -0.3, 1.0], [0.45, 0.2, 1.0]])).astype(int)
+        found = np.argwhere(item["depth"])[:, ::-1]
+        assert abs(found - wanted).max() <= 1 and item["depth"][tuple(found[0][::-1])] == 5
+        plain = TripletDataset(WallSource, triplets, (160, 96), augmentation=Augmentation(1.0, 0.0, 0.0))[1]
+        np.testing.assert_array_equal(plain["images"], item["images"][:, :, ::-1])
+
+
+def _without_rim(mask: np.ndarray) -> np.ndarray:
+    """The rim's pixels are mixed with black."""
+    inner = mask.copy()
+    for axis in (0, 1):
+        for step in (-1, 1):
+            inner &= np.roll(mask, step, axis)
+    return inner
+
+
+def test_a_lens_without_distortion_changes_no_bit() -> None:
+    flat = dataclasses.replace(CAMERA, distortion_model="plumb_bob", distortion=(0.0,) * 5)
+    before = triplets_module._rectification.cache_info().misses
+    triplets = [find_triplets(make_frames(camera=camera)).triplets for camera in (CAMERA, flat)]
+    items = [TripletDataset(WallSource, of_camera, (80, 48), with_depth=True)[2] for of_camera in triplets]
+    assert_equal_items(*items)
+    np.testing.assert_array_equal(items[0]["images"][1], resize_image(look_at_wall(CAMERA), (80, 48)))
+    assert triplets_module._rectification.cache_info().misses == before
 
 
 def test_bad_rules_and_empty_lists_are_named() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from collections.abc import Sequence
 from pathlib import Path
@@ -46,19 +47,25 @@ def drive(count: int, step: float = 0.8) -> list[Matrix]:
     return poses
 
 
-def write_video(folder: Path, count: int = 8, with_poses: bool = True, dark: Sequence[int] = ()) -> Path:
-    """A frame dataset with dense depth; frames numbered in `dark` are there at night too."""
+def write_video(
+    folder: Path,
+    count: int = 8,
+    with_poses: bool = True,
+    dark: Sequence[int] = (),
+    with_depth: bool = True,
+    speed_mps: float | None = None,
+) -> Path:
+    """A frame dataset, with dense depth if wanted; frames numbered in `dark` are there at night too."""
     writer = FrameDatasetWriter(folder, {"kind": "street of planes", "count": count})
     for index, pose in enumerate(drive(count)):
         image, depth = look(pose)
         known = pose if with_poses else None
         name = f"street/front/{index:03d}"
-        writer.add(
-            Frame(name, "street", "front", index * 100_000_000, CAMERA, known, condition="day-clear"), encode_jpeg(image, 95), depth=depth
-        )
+        day = Frame(name, "street", "front", index * 100_000_000, CAMERA, known, speed_mps, condition="day-clear")
+        writer.add(day, encode_jpeg(image, 95), depth=depth if with_depth else None)
         if index in dark:
-            night = Frame(f"{name}_night", "street", "front", index * 100_000_000, CAMERA, known, condition="night")
-            writer.add(night, encode_jpeg(image // 6, 95), depth=name)
+            night = dataclasses.replace(day, frame_id=f"{name}_night", condition="night")
+            writer.add(night, encode_jpeg(image // 6, 95), depth=name if with_depth else None)
     return folder
 
 

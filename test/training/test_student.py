@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import transformers
 from rich.console import Console
 from small_video import CAMERA, write_video
 from torch import nn
@@ -15,7 +16,7 @@ from torch import nn
 from ssd_core.data.errors import DataError
 from ssd_core.data.triplets import Draw
 from ssd_core.images.codec import encode_jpeg
-from ssd_core.model.checkpoint import ModelLoadError, save_checkpoint
+from ssd_core.model.checkpoint import ModelLoadError, save_checkpoint, save_network
 from ssd_core.model.config import ModelDescription, NetworkSize, TrainingCamera
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.pose_net import PoseNetConfig, create_pose_net, save_pose_net
@@ -36,9 +37,12 @@ def video(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("teacher") / "best"
+    return write_teacher(tmp_path_factory.mktemp("teacher") / "best", {"loss": {"velocity": 0.02}})
+
+
+def write_teacher(folder: Path, recipe: dict[str, Any]) -> Path:
     camera = TrainingCamera(width=112, height=70, fx=CAMERA.fx, fy=CAMERA.fy)
-    description = ModelDescription(parametrisation="sigmoid_disparity", input_size=(112, 70), training_camera=camera)
+    description = ModelDescription(parametrisation="sigmoid_disparity", input_size=(112, 70), training_camera=camera, recipe=recipe)
     save_checkpoint(folder, DepthModel.create(TINY, description, seed=5))
     save_pose_net(folder / "pose_net", create_pose_net(PoseNetConfig(architecture="correlation", search=(2, 2)), seed=5))
     return folder
@@ -150,6 +154,85 @@ def test_other_starts_and_encoders_are_named_when_they_do_not_fit(video: Path, t
         bare = teacher.parent / "bare"
         save_checkpoint(bare, DepthModel.create(TINY, ModelDescription(parametrisation="sigmoid_disparity", input_size=(112, 70))))
         make_task(video, bare)
+
+
+def test_a_student_of_another_width_has_a_frozen_encoder_of_its_own_or_none(video: Path, teacher: Path, tmp_path: Path) -> None:
+    other: dict[str, Any] = {"start_from": "model", "model": {"size": "ti", "input_size": [112, 70]}}
+    with pytest.raises(ModelLoadError, match=r"loss\.semantic_encoder: none.* features of 32 values .* of 192\. Fix: .*loss\.semantic=0"):
+        make_task(video, teacher, **other)
+    without = make_task(video, teacher, **other, loss={"semantic": 0.0})
+    losses = without.losses(without.module, batch_of(without), 0)
+    assert set(losses) == {"loss", "distillation", "reliable"}
+    torch.testing.assert_close(losses["loss"], losses["distillation"])
+    save_dinov2(tmp_path / "wide", 192)
+    task = make_task(video, teacher, **other, loss={"semantic_encoder": str(tmp_path / "wide")})
+    assert 0 < float(task.losses(task.module, batch_of(task), 0)["semantic"].detach()) < 2
+    save_dinov2(tmp_path / "narrow", 32)
+    with pytest.raises(ModelLoadError, match=r"loss\.semantic_encoder: .*narrow makes 16 features of 32 values"):
+        make_task(video, teacher, **other, loss={"semantic_encoder": str(tmp_path / "narrow")})
+    convolutional = {"architecture": "resnet", "size": "half", "input_size": [112, 70]}
+    with pytest.raises(ModelLoadError, match=r"16 features of 192 values where the student's encoder makes 4 of 256"):
+        make_task(video, teacher, start_from="model", model=convolutional, loss={"semantic_encoder": str(tmp_path / "wide")})
+
+
+def save_dinov2(folder: Path, width: int) -> None:
+    dinov2: Any = transformers.Dinov2Config
+    config = dinov2(hidden_size=width, num_hidden_layers=2, num_attention_heads=2, image_size=70, patch_size=14)
+    save_network(folder, transformers.Dinov2Backbone(config))
+
+
+def test_without_known_depth_other_conditions_or_the_video_choose_the_best(teacher: Path, tmp_path: Path) -> None:
+    dark = write_video(tmp_path / "dark", 5, dark=(1, 2, 3), with_depth=False)
+    bright = write_video(tmp_path / "bright", 5, with_depth=False)
+    task = make_task(dark, teacher)
+    shown = [task._held_out[place]["input_condition"] for place in range(3)]
+    assert shown == ["night"] * 3
+    with torch.no_grad():
+        figures = task.validate()
+        assert figures == task.validate()
+    assert set(figures) == {"score", "distillation", "photometric"}
+    assert figures["score"] == figures["distillation"] > 0
+    config = validate_configuration(StudentConfig, values(dark, teacher, data={"validation": [{"path": str(bright)}]}), "test")
+    with torch.no_grad():
+        by_day = StudentTask(config, [dark], [bright]).validate()
+    # By day the student that starts as its teacher is as good as can be by the distillation loss.
+    assert by_day["distillation"] == pytest.approx(0, abs=1e-5)
+    assert by_day["score"] == by_day["photometric"] > 0
+
+
+def test_translations_of_held_out_recordings_are_used_where_there_are_any(teacher: Path, tmp_path: Path) -> None:
+    train, held_out = (write_video(tmp_path / name, 4, with_depth=False) for name in ("train", "held_out"))
+    record = {"frame_id": "street/front/001", "condition": "night", "image": "translated/physical/night/1.jpg", "accepted": True}
+    (train / "translated/physical/night").mkdir(parents=True)
+    (train / record["image"]).write_bytes(encode_jpeg(np.full((70, 112, 3), 7, dtype=np.uint8)))
+    append_json_line(train / "translated" / "physical" / "manifest.jsonl", record)
+    data = {"train": [{"path": str(train)}], "translator": "physical"}
+    scores = {}
+    for folder in (train, held_out):
+        config = validate_configuration(StudentConfig, values(train, teacher, data=data | {"validation": [{"path": str(folder)}]}), "test")
+        with torch.no_grad():
+            figures = StudentTask(config, [train], [folder]).validate()
+        scores[folder] = next(name for name in ("distillation", "photometric") if figures[name] == figures["score"])
+    assert scores == {train: "distillation", held_out: "photometric"}
+
+
+def test_the_student_of_a_teacher_without_scale_is_judged_without_scale(video: Path, tmp_path: Path) -> None:
+    task = make_task(video, write_teacher(tmp_path / "best", {"task": "teacher", "loss": {"velocity": 0.0}}))
+    with torch.no_grad():
+        figures = task.validate()
+    assert figures["score"] == pytest.approx((figures["day-clear/abs_rel_median"] + figures["night/abs_rel_median"]) / 2)
+    assert "teacher/night/abs_rel_median" in figures
+
+
+def test_a_run_without_known_depth_keeps_its_best_weights(teacher: Path, tmp_path: Path) -> None:
+    video = write_video(tmp_path / "video", 5, dark=(1, 2, 3), with_depth=False)
+    recipe = tmp_path / "recipe.yaml"
+    loop = "{steps: 2, batch_size: 2, workers: 0, precision: fp32, validate_every: 1, warm_up_steps: 1, patience: 2}"
+    recipe.write_text(f"base: base.yaml\nloop: {loop}\n")
+    (tmp_path / "base.yaml").write_text(str(values(video, teacher)))
+    trainer, _ = run_training(recipe, tmp_path / "out", [], Console(quiet=True))
+    assert trainer.progressed.best is not None
+    assert (tmp_path / "out" / "best" / "model.safetensors").exists()
 
 
 def test_a_run_judges_the_teacher_too_and_writes_what_the_estimator_loads(video: Path, teacher: Path, tmp_path: Path) -> None:

@@ -172,6 +172,14 @@ def test_wrong_keys_name_their_path(recipe: Path, tmp_path: Path) -> None:
     assert "loop.stepps" in str(result.exception)
 
 
+def test_only_weights_that_are_there_are_named(recipe: Path, tmp_path: Path) -> None:
+    command = ["train", "--config", str(recipe), "--out", str(tmp_path / "out")]
+    begun = CliRunner().invoke(app, [*command, "loop.minutes=1e-9"], catch_exceptions=False).output
+    assert "not finished" in begun and f"weights: {tmp_path / 'out' / 'last'};" in begun
+    done = CliRunner().invoke(app, command, catch_exceptions=False).output
+    assert f"weights: {tmp_path / 'out' / 'best'} and {tmp_path / 'out' / 'last'}; curves: {tmp_path / 'out' / 'history.png'}" in done
+
+
 def test_all_parameters_are_trained_once(recipe: Path, frames: Path) -> None:
     task = SupervisedTask(load_configuration(SupervisedConfig, recipe), [frames], [frames])
     grouped = [id(parameter) for group in task.parameter_groups() for parameter in group["params"]]

@@ -14,7 +14,7 @@ from torch import nn
 
 from ssd_core.storage.json_lines import read_json_lines
 from ssd_core.training.config import LoopConfig
-from ssd_core.training.trainer import Trainer, TrainingError, learning_rate_factor
+from ssd_core.training.trainer import Trainer, TrainingError, _Average, learning_rate_factor
 
 LOOP = LoopConfig(
     steps=12,
@@ -122,6 +122,20 @@ def test_another_network_cannot_go_on_from_this_state(tmp_path: Path) -> None:
     task.module = nn.Linear(3, 2)
     with pytest.raises(TrainingError, match="remove the folder"):
         run(tmp_path, LOOP.model_copy(update={"steps": 20}), task)
+
+
+def test_an_average_goes_on_where_it_is_and_cannot_be_asked_for_later(tmp_path: Path) -> None:
+    run(tmp_path, LOOP.model_copy(update={"ema_decay": 0.9}))
+    saved = torch.load(tmp_path / "state.pt", map_location="cpu", weights_only=True)["average"]
+    average = _Average(LineTask().module, 0.9)
+    tensors = dict(average.values)
+    average.restore(saved)
+    # The state is loaded to the CPU: on a GPU other tensors than the module's neighbours could not be averaged with its weights.
+    assert all(average.values[name] is tensor and torch.equal(tensor, saved["values"][name]) for name, tensor in tensors.items())
+    plain = tmp_path / "plain"
+    run(plain, LOOP)
+    with pytest.raises(TrainingError, match=r"state\.pt can't be continued .*loop\.ema_decay=0"):
+        run(plain, LOOP.model_copy(update={"ema_decay": 0.9, "steps": 20}))
 
 
 def test_accumulated_batches_equal_one_large_batch(tmp_path: Path) -> None:
