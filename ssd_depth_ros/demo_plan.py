@@ -87,9 +87,9 @@ def plan_run(path: Path, name: str) -> DemoPlan:
         cameras, left_out = _alike(found)
         notes = [*bag.warnings]
         if left_out:
-            names = ", ".join(camera.name for camera in left_out)
+            others = ", ".join(camera.name for camera in left_out)
             notes.append(
-                f"{names}: left out, other kind of images than {cameras[0].name} (one node takes raw or compressed, rectified or not)"
+                f"{others}: left out, other kind of images than {cameras[0].name} (one node takes raw or compressed, rectified or not)"
             )
         names = _node_names([camera.name for camera in cameras])
         image_template, info_template = _templates(cameras, names)

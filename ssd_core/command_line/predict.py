@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 from rich.console import Console
@@ -21,8 +21,7 @@ if TYPE_CHECKING:
     from ssd_core.command_line.prediction_folder import PredictionFolder
     from ssd_core.data.frame import Frame, FrameSource
     from ssd_core.data.intrinsics import CameraForSize
-    from ssd_core.geometry.camera import PinholeCamera
-    from ssd_core.images.codec import Image
+    from ssd_core.images.codec import Image, ImageDecodeError
     from ssd_core.model.config import ModelDescription
     from ssd_core.runtime.estimator import DepthEstimator
 
@@ -37,6 +36,13 @@ class OutputFormat(str, Enum):
     bag = "bag"
 
 
+class _LeftOut(NamedTuple):
+    """Pictures without depth: damaged ones, and whole ones that the given intrinsics don't fit."""
+
+    damaged: int = 0
+    unfitting: int = 0
+
+
 def predict(
     source: Annotated[Path, typer.Argument(help="A picture, a folder of pictures, a video, a ROS bag, or a data set.", show_default=False)],
     out: Annotated[Path, typer.Option(help="Folder for the results; a second run goes on where the first ended.", show_default=False)],
@@ -47,7 +53,9 @@ def predict(
     file_format: Annotated[
         OutputFormat, typer.Option("--format", help="png: metres * 256 in 16 bits; npz: float32; bag: ROS 2.")
     ] = OutputFormat.png,
-    focal: Annotated[float | None, typer.Option(help="Focal length in pixels, where the input has no intrinsics.")] = None,
+    focal: Annotated[
+        float | None, typer.Option(help="Focal length in pixels, where the input has no intrinsics; of a folder's first picture.")
+    ] = None,
     intrinsics: Annotated[Path | None, typer.Option(help="ROS calibration YAML, or a text file with fx fy cx cy, K or P.")] = None,
     cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras of a bag or data set: A,B or several times.")] = None,
     max_depth: Annotated[float | None, typer.Option(min=0.1, help="Farther depth, in metres, is written as unknown.")] = None,
@@ -55,14 +63,15 @@ def predict(
 ) -> None:
     """Predict depth for every frame of SOURCE: depth files, colour pictures, and videos where frames follow each other."""
     from ssd_core.command_line.prediction_folder import PredictConfiguration, PredictionFolder
+    from ssd_core.data.intrinsics import ASSUMED_LENS, assumed_camera
     from ssd_core.data.source import open_source
     from ssd_core.model.checkpoint import open_checkpoint
 
     console = Console(stderr=True)
     names = split_names(cameras)
     checkpoint = open_checkpoint(model)
-    description, assumed = checkpoint.description, _AssumedLens()
-    lens = _given_intrinsics(focal, intrinsics) or (assumed if description.needs_camera else None)
+    description, lens = checkpoint.description, _given_intrinsics(focal, intrinsics)
+    assumed = assumed_camera if description.needs_camera and lens is None else None
     opened = open_source(source, names, lens, with_poses=False)
     try:
         frames = opened.frames()
@@ -81,25 +90,27 @@ def predict(
             intrinsics=str(intrinsics.resolve()) if intrinsics else None,
             max_depth=max_depth,
         )
-        folder = PredictionFolder(out, file_format.value, description.kind, description.farthest, max_depth)
+        folder = PredictionFolder(out, file_format.value, description.kind, description.farthest, max_depth, assumed)
         folder.check(configuration, overwrite)
         _warn(console, description.trained, description.kind, opened.warnings)
-        if assumed.is_used:
-            tell(console, "warning", f"{source} has no intrinsics: {assumed}", "yellow")
-        damaged = _run(console, opened, frames, folder, configuration, model)
+        if assumed and any(frame.camera is None for frame in frames):
+            tell(console, "warning", f"{source} has no intrinsics: {ASSUMED_LENS}; give --focal or --intrinsics", "yellow")
+        left_out = _run(console, opened, frames, folder, configuration, model)
     finally:
         opened.close()
-    if damaged:
+    if left_out.damaged:
         raise typer.Exit(1)
 
 
-def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, configuration: Any, model: str) -> int:
-    """Predict what isn't finished; returns the number of damaged images."""
+def _run(
+    console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, configuration: Any, model: str
+) -> _LeftOut:
+    """Predict what isn't finished; returns how many pictures were left out."""
     from ssd_core.data.image_folder import ImageFolder
     from ssd_core.runtime.estimator import DepthEstimator
 
     waiting = [frame for frame in frames if not folder.is_finished(frame)]
-    started, damaged = time.monotonic(), 0
+    started, left_out = time.monotonic(), _LeftOut()
     if waiting:
         estimator = DepthEstimator.load(model, configuration.backend, configuration.input_size, configuration.precision)
         width, height = estimator.input_size
@@ -109,23 +120,25 @@ def _run(console: Console, source: FrameSource, frames: Sequence[Frame], folder:
         try:
             folder.describe(configuration.model_copy(update={"backend": estimator.backend, "precision": estimator.precision}))
             started = time.monotonic()
-            damaged = _predict_all(console, source, waiting, folder, estimator)
+            left_out = _predict_all(console, source, waiting, folder, estimator)
         finally:
             estimator.close()
     seconds = time.monotonic() - started
     _assemble_bag(source, frames, folder)
-    done = len(waiting) - damaged
+    done = len(waiting) - sum(left_out)
     videos = folder.write_videos(frames) if done and not isinstance(source, ImageFolder) else []
     rate = f", {done / seconds:.1f} frames/s" if done else ""
     parts = [f"{done} frames in {seconds:.1f} s{rate}"]
     if len(frames) > len(waiting):
         parts.append(f"{len(frames) - len(waiting)} were finished before")
-    if damaged:
-        parts.append(f"[bold red]{damaged} damaged images skipped[/]")
+    if left_out.damaged:
+        parts.append(f"[bold red]{left_out.damaged} damaged images skipped[/]")
+    if left_out.unfitting:
+        parts.append(f"[yellow]{left_out.unfitting} skipped for their aspect: predict such with their own intrinsics and --out[/]")
     if videos:
         parts.append(f"videos: {', '.join(path.name for path in videos)}")
     console.print("; ".join(parts) + f" -> {escape(str(folder.folder))}", highlight=False, soft_wrap=True)
-    return damaged
+    return left_out
 
 
 def _assemble_bag(source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder) -> None:
@@ -140,20 +153,26 @@ def _assemble_bag(source: FrameSource, frames: Sequence[Frame], folder: Predicti
 
 def _predict_all(
     console: Console, source: FrameSource, frames: Sequence[Frame], folder: PredictionFolder, estimator: DepthEstimator
-) -> int:
-    damaged = 0
+) -> _LeftOut:
+    from ssd_core.data.image_folder import OTHER_ASPECT
+    from ssd_core.images.codec import ImageDecodeError
+
+    damaged = unfitting = 0
     writing: deque[Future[None]] = deque()
     with frame_progress(console) as progress, ThreadPoolExecutor(2) as writers:
         task = progress.add_task("depth", total=len(frames))
         batch: list[tuple[Frame, Image]] = []
         for position, (frame, image) in enumerate(_read_ahead(source, frames), start=1):
-            if isinstance(image, Exception):
+            if isinstance(image, ImageDecodeError) and image.cause == OTHER_ASPECT:
+                unfitting += 1
+                tell(console, "skipped", image, "yellow")
+            elif isinstance(image, ImageDecodeError):
                 damaged += 1
                 tell(console, "damaged", image, "bold red")
             else:
                 batch.append((frame, image))
             if batch and (len(batch) == estimator.max_batch or position == len(frames)):
-                for (finished, pixels), depth in zip(batch, _estimate(estimator, batch), strict=True):
+                for (finished, pixels), depth in zip(batch, _estimate(estimator, folder, batch), strict=True):
                     writing.append(writers.submit(folder.write, finished, pixels, depth.values))
                 batch = []
             while len(writing) > _READ_AHEAD * 2:
@@ -161,20 +180,21 @@ def _predict_all(
             progress.update(task, completed=position)
         for future in writing:
             future.result()
-    return damaged
+    return _LeftOut(damaged, unfitting)
 
 
-def _estimate(estimator: DepthEstimator, batch: Sequence[tuple[Frame, Image]]) -> list[Any]:
+def _estimate(estimator: DepthEstimator, folder: PredictionFolder, batch: Sequence[tuple[Frame, Image]]) -> list[Any]:
     images = [image for _, image in batch]
     sizes = [(image.shape[1], image.shape[0]) for image in images]
-    return list(estimator(images, [frame.camera for frame, _ in batch], sizes))
+    cameras = [folder.camera_of(frame, size) for (frame, _), size in zip(batch, sizes, strict=True)]
+    return list(estimator(images, cameras, sizes))
 
 
-def _read_ahead(source: FrameSource, frames: Sequence[Frame]) -> Iterator[tuple[Frame, Image | Exception]]:
+def _read_ahead(source: FrameSource, frames: Sequence[Frame]) -> Iterator[tuple[Frame, Image | ImageDecodeError]]:
     """Pictures in order, decoded by a thread of its own while the network works; a damaged one comes as its error."""
     from ssd_core.images.codec import ImageDecodeError
 
-    def read(frame: Frame) -> Image | Exception:
+    def read(frame: Frame) -> Image | ImageDecodeError:
         try:
             return source.image(frame)
         except ImageDecodeError as error:
@@ -189,27 +209,6 @@ def _read_ahead(source: FrameSource, frames: Sequence[Frame]) -> Iterator[tuple[
                 yield first, future.result()
         for first, future in pending:
             yield first, future.result()
-
-
-class _AssumedLens:
-    """Square pixels and a middling field of view, for a model that needs a camera and pictures of which nobody knows it."""
-
-    HORIZONTAL_DEGREES = 65.0
-
-    def __init__(self) -> None:
-        self.is_used = False
-
-    def __call__(self, size: tuple[int, int]) -> PinholeCamera:
-        from ssd_core.geometry.camera import PinholeCamera
-
-        self.is_used = True
-        return PinholeCamera.from_field_of_view(*size, horizontal_degrees=self.HORIZONTAL_DEGREES)
-
-    def __str__(self) -> str:
-        return (
-            f"a horizontal field of view of {self.HORIZONTAL_DEGREES:.0f} degrees is assumed, and metres are off as much as that is; "
-            "give --focal or --intrinsics"
-        )
 
 
 def _given_intrinsics(focal: float | None, file: Path | None) -> CameraForSize | None:

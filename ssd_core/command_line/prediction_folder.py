@@ -18,8 +18,10 @@ import yaml
 from ssd_core.data.bag import BagMessage, BagReader
 from ssd_core.data.bag_topics import CAMERA_INFO_TYPE, IMAGE_TYPE
 from ssd_core.data.frame import Frame
+from ssd_core.data.intrinsics import CameraForSize, fit_camera
 from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
 from ssd_core.data.writers.messages import camera_info_message, image_message
+from ssd_core.geometry.camera import CameraError, PinholeCamera
 from ssd_core.images.codec import Image, encode_png, read_image, write_image
 from ssd_core.images.colour_map import colourise_depth, colourise_inverse_depth
 from ssd_core.images.resize import resize_image
@@ -42,7 +44,7 @@ _HOW_TO_READ = {
     ("metric", "npz"): "depth/*.npz: float32 'depth', metres along the optical axis Z; +inf is beyond --max-depth.\n"
     "    depth = numpy.load(path)['depth']\n",
     ("metric", "bag"): "depth.mcap: a ROS 2 bag with depth images (32FC1, metres along the optical axis Z; +inf is beyond --max-depth)\n"
-    "and their CameraInfo where intrinsics are known.\n",
+    "and their CameraInfo where intrinsics are known, given or assumed.\n",
     (
         "relative_inverse",
         "png",
@@ -89,12 +91,22 @@ class PredictConfiguration(StrictModel):
 class PredictionFolder:
     """The output folder of one run; a later run with the same configuration goes on where it ended."""
 
-    def __init__(self, folder: Path, file_format: Format, kind: str, max_model_depth: float, max_depth: float | None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        file_format: Format,
+        kind: str,
+        max_model_depth: float,
+        max_depth: float | None,
+        assumed_lens: CameraForSize | None = None,
+    ) -> None:
+        """assumed_lens: the camera of frames that have none; None: they stay without."""
         self.folder = folder
         self._format = file_format
         self._kind = kind
         self._max_model_depth = max_model_depth
         self._max_depth = np.inf if max_depth is None else max_depth
+        self._assumed_lens = assumed_lens
 
     @property
     def quantity(self) -> str:
@@ -149,6 +161,18 @@ class PredictionFolder:
     def is_finished(self, frame: Frame) -> bool:
         """True if an earlier run wrote this frame; files are written atomically, so a file that exists is whole."""
         return (self.bag_path.exists() or self._depth_path(frame).exists()) and self._picture_path(frame).exists()
+
+    def camera_of(self, frame: Frame, size: tuple[int, int]) -> PinholeCamera | None:
+        """The camera of a frame's picture of this size (width, height): its own, scaled if the picture was resized, or the assumed one.
+
+        None where nobody knows it, or where the frame's is of another aspect.
+        """
+        if frame.camera is None:
+            return self._assumed_lens(size) if self._assumed_lens is not None else None
+        try:
+            return fit_camera(frame.camera, size)
+        except CameraError:
+            return None
 
     def limited(self, values: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Metric depth with +inf beyond the maximum; relative values as they are."""
@@ -207,9 +231,9 @@ class PredictionFolder:
                     values = arrays[self.quantity]
                 optical = optical_frames.get(frame.camera_name, frame.camera_name)
                 writer.write(self._topic(frame), frame.stamp_ns, image_message(values, "32FC1", frame.stamp_ns, optical))
-                if frame.camera is not None:
-                    info = camera_info_message(frame.camera, frame.stamp_ns, optical)
-                    writer.write(self._info_topic(frame), frame.stamp_ns, info)
+                camera = self.camera_of(frame, (values.shape[1], values.shape[0]))
+                if camera is not None:
+                    writer.write(self._info_topic(frame), frame.stamp_ns, camera_info_message(camera, frame.stamp_ns, optical))
         shutil.rmtree(self.folder / self.quantity)
 
     def _earlier_depth(self, stack: contextlib.ExitStack, written: Sequence[Frame]) -> Iterator[BagMessage]:

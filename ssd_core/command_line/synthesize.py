@@ -62,7 +62,7 @@ def synthesize(
     preview: Annotated[int | None, typer.Option(min=1, help="Only a sheet of so many frames, spread evenly.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
     cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times.")] = None,
-    split: Annotated[str | None, typer.Option(help="Of a data set that has splits.")] = None,
+    split: Annotated[str | None, typer.Option(help="Of a data set; default: nuScenes train (v1.0-mini mini_train), else all.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made; not with shards.")] = False,
     overrides: Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Such as seed=3 gate.use_depth=false.")] = None,
 ) -> None:
@@ -71,6 +71,7 @@ def synthesize(
     Pictures go to translated/, with a manifest that alone says what may be trained on, and a report. `accelerate launch` shares the work
     between its processes.
     """
+    from ssd_core.data.nuscenes import training_split
     from ssd_core.data.source import open_source
     from ssd_core.gdt.config import SynthesisConfig
     from ssd_core.gdt.job import all_tasks, choose_frames
@@ -85,7 +86,10 @@ def synthesize(
     own = _shard(shard, process)
     if overwrite and own.of > 1:
         raise ValueError("--overwrite would remove what other shards make; remove the folder by hand")
-    source = open_source(data, split_names(cameras), split=split)
+    chosen = split or training_split(data)
+    if chosen != split:
+        tell(console, "note", f"{data}: the frames of split {chosen} are translated, which are there to learn from (--split)", "yellow")
+    source = open_source(data, split_names(cameras), split=chosen)
     try:
         frames = choose_frames(source.frames(), settings.source_conditions, preview or limit)
         tasks = all_tasks(frames, [_target(wanted) for wanted in dict.fromkeys(condition)])
@@ -172,10 +176,21 @@ def _open(
         tell(
             console, "note", "the gate has no network: it judges outlines, brightness and change alone (gate.change_detector=...)", "yellow"
         )
-    for used in {id(found): found for found in (network, gate.depth) if found is not None}.values():
+    networks = list({id(found): found for found in (network, gate.depth) if found is not None}.values())
+    for used in networks:
         if not getattr(used, "is_trained", True):
             tell(console, "UNTRAINED WEIGHTS", f"{used.model_id} is random: depth, and a gate that asks it, mean nothing", "bold red")
+    _warn_of_lens(console, frames, kind is TranslatorKind.PHYSICAL or any(getattr(used, "needs_camera", False) for used in networks))
     return Workshop(source, depth, made or _translator(kind, source, settings, device), gate, settings.seed)
+
+
+def _warn_of_lens(console: Console, frames: Sequence[Frame], matters: bool) -> None:
+    """Say once for how many frames a camera is assumed, if anything that is used asks for it."""
+    from ssd_core.data.intrinsics import ASSUMED_LENS
+
+    unknown = sum(frame.camera is None for frame in frames)
+    if matters and unknown:
+        tell(console, "warning", f"{unknown} of {len(frames)} frames have no intrinsics: {ASSUMED_LENS}", "yellow")
 
 
 def _judge(settings: SynthesisConfig, network: DepthSource | None, frames: Sequence[Frame]) -> DepthSource | None:

@@ -26,4 +26,6 @@ def train(
     console.print(f"step {state.step} of {trainer.loop.steps}; {best}; {text}", highlight=False)
     if not trainer.is_finished:
         console.print(f"not finished; run the same command again to go on from step {state.step}", highlight=False)
-    console.print(f"weights: {out / 'best'} and {out / 'last'}; curves: {out / 'history.png'}", highlight=False)
+    weights = " and ".join(str(out / name) for name in ("best", "last") if (out / name).is_dir())
+    curves = f"; curves: {out / 'history.png'}" if (out / "history.png").is_file() else ""
+    console.print(f"weights: {weights or 'none yet'}{curves}", highlight=False, soft_wrap=True, markup=False)

@@ -10,13 +10,16 @@ from pathlib import Path
 
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
-from ssd_core.data.intrinsics import CameraForSize
+from ssd_core.data.intrinsics import CameraForSize, fit_camera
 from ssd_core.data.natural_order import natural_key
 from ssd_core.data.trajectory import TrajectoryFiles
+from ssd_core.geometry.camera import CameraError, PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, ImageDecodeError, decode_image, read_image
 
 IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
+OTHER_ASPECT = "other_aspect"
+"""Cause of the ImageDecodeError of a whole picture that the folder's intrinsics can't belong to."""
 
 
 class ImageFolderError(DataError):
@@ -26,9 +29,10 @@ class ImageFolderError(DataError):
 class ImageFolder:
     """A FrameSource over the pictures of one folder in natural order (frame2 before frame10), or over one picture.
 
-    The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size; `trajectory` gives poses and
-    stamps, of a camera `right_of_pose` metres to the left of this one. Frame ids are file names without suffix, with it where two files
-    would share an id. Raises ImageFolderError, and DataError for a trajectory that doesn't fit.
+    The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size, and every frame has that camera:
+    a picture of another size and the same aspect is one that was resized (`fit_camera`). `trajectory` gives poses and stamps, of a
+    camera `right_of_pose` metres to the left of this one. Frame ids are file names without suffix, with it where two files would share
+    an id. Raises ImageFolderError, and DataError for a trajectory that doesn't fit.
     """
 
     def __init__(
@@ -65,16 +69,14 @@ class ImageFolder:
         return self._frames
 
     def image(self, frame: Frame, min_size: tuple[int, int] | None = None) -> Image:
-        """The pixels; raises ImageDecodeError naming the file, also if it is gone, or if it isn't of the camera's size."""
+        """The pixels. Raises ImageDecodeError naming the file, also if it is gone, or if it isn't of the camera's aspect (OTHER_ASPECT)."""
         path = self._files[frame.frame_id]
         try:
             image = read_image(path, min_size)
         except OSError as error:
             raise ImageDecodeError(f"{path}: {error.strerror}") from error
-        if frame.camera is not None and min_size is None and image.shape[1::-1] != frame.camera.size:
-            raise ImageDecodeError(
-                f"{path} has {image.shape[1]}x{image.shape[0]} pixels, the intrinsics belong to {frame.camera.width}x{frame.camera.height}"
-            )
+        if frame.camera is not None and min_size is None:
+            _check_aspect(path, (image.shape[1], image.shape[0]), frame.camera)
         return image
 
     def lidar_depth(self, frame: Frame) -> SparseDepth | None:
@@ -84,6 +86,17 @@ class ImageFolder:
 
     def close(self) -> None:
         """Nothing is held open."""
+
+
+def _check_aspect(path: Path, size: tuple[int, int], camera: PinholeCamera) -> None:
+    try:
+        fit_camera(camera, size)
+    except CameraError as error:
+        raise ImageDecodeError(
+            f"{path} has {size[0]}x{size[1]} pixels, the intrinsics belong to {camera.width}x{camera.height} (the first picture's size)"
+            " and fit only pictures of the same aspect",
+            OTHER_ASPECT,
+        ) from error
 
 
 def _moved_right(frame: Frame, metres: float) -> Frame:

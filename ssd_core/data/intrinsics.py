@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Intrinsics given by hand: a focal length, or a file."""
+"""Intrinsics given by hand, a focal length or a file, and the lens of pictures of which nobody gave any."""
 
 from __future__ import annotations
 
@@ -12,8 +12,17 @@ import yaml
 from ssd_core.geometry.camera import CameraError, PinholeCamera
 from ssd_core.geometry.camera_info import camera_from_info
 
+ASSUMED_FIELD_OF_VIEW = 65.0
+"""Degrees from left to right, of pictures whose camera nobody knows: a middling lens."""
+ASSUMED_LENS = f"a horizontal field of view of {ASSUMED_FIELD_OF_VIEW:.0f} degrees is assumed, and metres are off as much as that is"
+"""What to tell whenever `assumed_camera` decides what comes out."""
 CameraForSize = Callable[[tuple[int, int]], PinholeCamera]
 """Image size (width, height) -> its camera; raises CameraError if the intrinsics don't fit that size."""
+
+
+def assumed_camera(size: tuple[int, int]) -> PinholeCamera:
+    """A CameraForSize for any picture whose camera nobody knows: square pixels, the middle in the middle, ASSUMED_FIELD_OF_VIEW."""
+    return PinholeCamera.from_field_of_view(*size, horizontal_degrees=ASSUMED_FIELD_OF_VIEW)
 
 
 def camera_from_focal_length(focal_pixels: float) -> CameraForSize:

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, FrameSource
 from ssd_core.data.frame_dataset import FrameDataset
+from ssd_core.data.intrinsics import assumed_camera
 from ssd_core.gdt.config import DepthConfig
 from ssd_core.gdt.tiled_depth import TiledDepth
 from ssd_core.gdt.translator import DepthSource
@@ -45,14 +46,14 @@ class DepthMaps:
         self._source, self._config, self._network, self._farthest = source, config, network, farthest
 
     def of(self, frame: Frame, image: Image) -> FrameDepth:
-        """Depth (H, W) of a frame's picture. Raises DataError for a frame whose depth isn't known."""
+        """Depth (H, W) of a frame's picture, through an assumed lens if nobody knows its own. Raises DataError where it isn't known."""
         truth = self._source.dense_depth(frame) if self._config.source != "model" and isinstance(self._source, FrameDataset) else None
         if truth is not None:
             return FrameDepth(truth, "metric", TRUTH)
         if self._network is None:
             raise DataError(f"{frame.frame_id} has no dense depth of its own; let a network say it: depth.source=model depth.model=...")
         size = image.shape[1], image.shape[0]
-        (depth,) = self._network([image], [frame.camera], [size])
+        (depth,) = self._network([image], [frame.camera or assumed_camera(size)], [size])
         values = depth.values
         if depth.kind == "metric" and self._farthest is not None:
             values = np.where(values > _BEYOND * self._farthest, np.float32(np.inf), values)

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import pydantic
 
+from ssd_core.data.intrinsics import assumed_camera
 from ssd_core.gdt.changes import chance_of_change
 from ssd_core.gdt.edges import edge_scores
 from ssd_core.gdt.translator import DepthSource, TargetCondition, TranslationRequest
@@ -131,12 +132,13 @@ class GeometryGate:
         return Verdict(scores, reasons_against(scores, self.config.thresholds(request.condition)))
 
     def score(self, source: Image, translated: Image, camera: PinholeCamera | None) -> GateScores:
-        """Scores of one pair, uint8 (H, W, 3) RGB each, of one size."""
+        """Scores of one pair, uint8 (H, W, 3) RGB each, of one size; camera None: one is assumed."""
         if source.shape != translated.shape:
             raise ValueError(f"a translation of {translated.shape[1]}x{translated.shape[0]} for a picture of {source.shape[1::-1]}")
         depth_error = local = None
         if self.depth is not None:
-            before, after = self.depth([source, translated], [camera, camera])
+            seen_by = camera or assumed_camera((source.shape[1], source.shape[0]))
+            before, after = self.depth([source, translated], [seen_by, seen_by])
             depth_error, local = depth_errors(before, after)
         size = _WIDTH, max(8, round(_WIDTH * source.shape[0] / source.shape[1]))
         first, second = resize_image(source, size), resize_image(translated, size)

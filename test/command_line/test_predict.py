@@ -297,6 +297,33 @@ def test_a_camera_is_assumed_where_the_model_needs_one_that_nobody_knows(
     assert known.exit_code == 0 and "degrees" not in known.output
 
 
+def test_an_assumed_camera_is_that_of_each_size(
+    pictures: Path, tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(pictures / "upright.png", _gray(30, 36, 64))
+    _set_model(monkeypatch, kind="metric", camera=True)
+    result = run(pictures, "--out", tmp_path / "out", "--format", "bag")
+    assert result.exit_code == 0 and "damaged" not in result.output and result.output.count("65 degrees") == 1
+    seen = {(camera.width, camera.height, round(camera.fx, 1)) for camera in loaded[-1].seen}
+    assert seen == {(64, 36, 50.2), (36, 64, 28.3)}
+    with BagReader(tmp_path / "out" / "depth.mcap") as bag:
+        infos = {(info.width, info.height, round(info.k[0], 1)) for _, info in bag.deserialised(["/camera/depth/camera_info"])}
+    assert infos == seen
+
+
+def test_a_given_focal_length_is_scaled_to_resized_pictures_and_others_are_skipped_in_words(
+    pictures: Path, tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(pictures / "3.png", _gray(30, 128, 72))
+    write_image(pictures / "4.png", _gray(30, 36, 64))
+    _set_model(monkeypatch, kind="metric", camera=True)
+    result = run(pictures, "--out", tmp_path / "out", "--focal", "50")
+    assert result.exit_code == 0 and "damaged" not in result.output
+    assert [(camera.width, camera.fx) for camera in loaded[-1].seen] == [(64, 50), (64, 50), (64, 50), (128, 100)]
+    assert "4.png has 36x64 pixels, the intrinsics belong to 64x36" in result.output and "1 skipped for their aspect" in result.output
+    assert "4 frames in" in result.output and not (tmp_path / "out" / "depth" / "4.png").exists()
+
+
 _DEPTHS = hnp.arrays(np.float32, (5, 7), elements=st.floats(0.0078125, 250, width=32))
 
 

@@ -5,6 +5,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 from typer.testing import CliRunner
@@ -13,11 +14,13 @@ from ssd_core.command_line.main import app
 from ssd_core.command_line.synthesize import _Process, _shard
 from ssd_core.data.translations import Shard, read_records, read_translations
 from ssd_core.gdt.config import SynthesisConfig
+from ssd_core.images.codec import write_image
 from ssd_core.storage.configuration import load_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT / "test" / "gdt"))
+sys.path[:0] = [str(ROOT / "test" / "gdt"), str(ROOT / "test" / "data")]
 
+from nuscenes_tree import SCENES, write_nuscenes  # noqa: E402
 from small_streets import write_streets  # noqa: E402
 
 
@@ -92,6 +95,30 @@ def test_the_files_that_ship_say_the_defaults() -> None:
     assert {name: listed["gate"][name] for name in ("night", "rain", "snow", "fog")} == {
         name: whole["gate"][name] for name in ("night", "rain", "snow", "fog")
     }
+
+
+@pytest.mark.parametrize("size", [(128, 72), (72, 128)])
+def test_pictures_without_intrinsics_are_seen_through_an_assumed_lens(size: tuple[int, int], tmp_path: Path) -> None:
+    for number in range(2):
+        noise = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+        write_image(tmp_path / "pictures" / f"{number}.png", noise)
+    small = ("depth.input_size=[112,56]", "gate.use_depth=true")
+    output = call("--data", tmp_path / "pictures", "--translator", "physical", "--condition", "fog", *small)
+    assert output.count("2 of 2 frames have no intrinsics: a horizontal field of view of 65 degrees is assumed") == 1
+    records = read_records(tmp_path / "pictures" / "translated" / "physical")
+    assert [record["camera_known"] for record in records] == [False, False]
+    assert all(record["depth_model"].startswith("bundled@") for record in records)
+
+
+@pytest.mark.parametrize(("version", "split"), [("v1.0-trainval", "train"), ("v1.0-mini", "mini_train")])
+def test_of_nuscenes_the_frames_to_learn_from_are_translated(version: str, split: str, tmp_path: Path) -> None:
+    scenes = (SCENES[0], ("scene-0103", "Many peds right"))  # of train and of val
+    root = write_nuscenes(tmp_path / "nu", version, scenes, pictures=1)
+    options = ("--data", root, "--translator", "physical", "--condition", "fog", "--cameras", "CAM_FRONT", "depth.input_size=[112,56]")
+    assert f"split {split}" in call(*options)
+    assert [record["frame_id"] for record in read_records(root / "translated" / "physical")] == ["CAM_FRONT/scene-0061-CAM_FRONT-0"]
+    call(*options, "--name", "asked", "--split", "all")
+    assert len(read_records(root / "translated" / "asked")) == 2
 
 
 def test_a_file_cant_hold_translations(tmp_path: Path) -> None:

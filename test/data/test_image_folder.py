@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from ssd_core.data.bag_frames import BagFrames
-from ssd_core.data.image_folder import ImageFolder, ImageFolderError
+from ssd_core.data.image_folder import OTHER_ASPECT, ImageFolder, ImageFolderError
 from ssd_core.data.intrinsics import camera_from_focal_length, read_intrinsics
 from ssd_core.data.source import SourceError, open_source
 from ssd_core.data.video import Video, VideoError
@@ -66,8 +66,15 @@ def test_damaged_missing_and_odd_sized_pictures_are_named(folder: Path) -> None:
         with pytest.raises(ImageDecodeError, match=part):
             source.image(frame)
     write_image(folder / "frame10.png", factory.picture(0))
-    with pytest.raises(ImageDecodeError, match="64x48 pixels, the intrinsics belong to 32x32"):
+    with pytest.raises(ImageDecodeError, match="64x48 pixels, the intrinsics belong to 32x32") as caught:
         source.image(source.frames()[2])
+    assert caught.value.cause == OTHER_ASPECT
+
+
+def test_a_resized_picture_belongs_to_the_same_intrinsics(folder: Path) -> None:
+    write_image(folder / "frame2.png", factory.picture(0, 32, 24))
+    source = ImageFolder(folder, camera_from_focal_length(50))
+    assert source.image(source.frames()[1]).shape == (24, 32, 3)
 
 
 def test_an_empty_folder_is_an_error(tmp_path: Path) -> None:

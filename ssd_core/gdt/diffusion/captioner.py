@@ -88,6 +88,7 @@ class BlipCaptioner:
     @classmethod
     def load(cls, config: CaptionerConfig, device: torch.device, dtype: torch.dtype, offload: bool) -> BlipCaptioner:
         """Raises ModelLoadError."""
+        assert config.model is not None, "every kind but file has one"
         folder = find_model(config.model, [NetworkFiles("", "model")], _OTHER_FILES, _OPTIONAL_FILES)
         return cls(config, folder, device, dtype, offload)
 

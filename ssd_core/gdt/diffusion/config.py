@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydantic
 
@@ -15,6 +15,8 @@ Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Scheduler = Literal["unipc", "dpm++", "ddim", "euler"]
 CaptionerKind = Literal["blip2", "blip", "file"]
 Offload = Literal["none", "model", "sequential"]
+
+_PUBLISHED_CAPTIONERS = {"blip2": "Salesforce/blip2-opt-2.7b", "blip": "Salesforce/blip-image-captioning-large"}
 
 
 class ModelSource(StrictModel):
@@ -33,13 +35,21 @@ class CaptionerConfig(StrictModel):
 
     kind: CaptionerKind = "blip2"
     """blip2 and blip describe the picture; file reads captions that were made before."""
-    model: ModelSource = ModelSource(name="Salesforce/blip2-opt-2.7b")
-    """Of blip2 and blip."""
+    model: ModelSource | None = None
+    """Of blip2 and blip; None: the published one of that kind, whose name then stands here."""
     file: Path | None = None
     """JSON lines with frame_id and caption."""
     max_new_tokens: pydantic.PositiveInt = 40
     """The prompt has room for 77 tokens in all."""
     beams: pydantic.PositiveInt = 3
+
+    @pydantic.model_validator(mode="before")
+    @classmethod
+    def _has_the_model_of_its_kind(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or values.get("model") is not None:
+            return values
+        published = _PUBLISHED_CAPTIONERS.get(str(values.get("kind", "blip2")))
+        return values if published is None else {**values, "model": {"name": published}}
 
     @pydantic.model_validator(mode="after")
     def _has_its_file(self) -> CaptionerConfig:
@@ -58,6 +68,9 @@ class AdapterConfig(StrictModel):
     """A folder in the model's folder."""
     scale: float = pydantic.Field(default=0.5, ge=0, le=1.5)
     """Of the picture's part in attention; 0 ignores it."""
+    split: str | None = None
+    """Of data sets that have splits, such as train. None: of nuScenes what is trained on (train, of v1.0-mini mini_train), never the
+    frames that are evaluated; of all others everything."""
     images: dict[TargetCondition, Path]
     """For each condition a folder of pictures, of which all are taken, or a recording or data set, of which the frames of this
     condition are. One is drawn for each translation, by its seed."""

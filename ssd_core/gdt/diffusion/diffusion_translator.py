@@ -45,7 +45,7 @@ class DiffusionTranslator:
         device = choose_device(config.device)
         dtype = choose_dtype(config.precision, device)
         prompts = load_prompts(config.prompts)
-        image_prompts = ImagePrompts(config.adapter.images) if config.adapter is not None else None
+        image_prompts = ImagePrompts(config.adapter.images, config.adapter.split) if config.adapter is not None else None
         captioner = load_captioner(config.captioner, device, dtype, config.offload != "none")
         return cls(config, Painter.load(config, device, dtype), captioner, prompts, image_prompts)
 

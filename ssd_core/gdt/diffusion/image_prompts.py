@@ -11,6 +11,7 @@ import numpy as np
 
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame
+from ssd_core.data.nuscenes import training_split
 from ssd_core.data.source import open_source
 from ssd_core.gdt.translator import TargetCondition
 from ssd_core.images.codec import Image
@@ -34,10 +35,15 @@ class ImagePrompt(NamedTuple):
 
 
 class ImagePrompts:
-    """Real frames for each condition. Raises DataError where a source has none of its condition, SourceError where it isn't there."""
+    """Real frames for each condition, of a split or, with None, of what may be learnt from.
 
-    def __init__(self, places: Mapping[TargetCondition, Path]) -> None:
-        self._sources = {path: open_source(path, with_poses=False) for path in dict.fromkeys(places.values())}
+    Raises DataError where a source has none of its condition, SourceError where it isn't there or has no splits.
+    """
+
+    def __init__(self, places: Mapping[TargetCondition, Path], split: str | None = None) -> None:
+        self._sources = {
+            path: open_source(path, with_poses=False, split=split or training_split(path)) for path in dict.fromkeys(places.values())
+        }
         self._frames = {condition: _frames_of(self._sources[path].frames(), condition, path) for condition, path in places.items()}
         self._places = dict(places)
 

@@ -9,14 +9,13 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from ssd_core.data.intrinsics import assumed_camera
 from ssd_core.gdt.physical.light import Array, blurred, decode, luminance, smooth_step
 from ssd_core.gdt.translator import TranslationRequest
 from ssd_core.geometry.camera import PinholeCamera
 
 SKY_DEPTH = 2000.0
 """Metres that stand for the sky's distance."""
-ASSUMED_FIELD_OF_VIEW = 65.0
-"""Degrees, of pictures without a camera."""
 
 _USUAL_HEIGHT = 1.5
 _HEIGHTS = 0.7, 3.2
@@ -92,7 +91,7 @@ def make_view(request: TranslationRequest) -> View:
         raise ValueError(
             f"{request.frame_id}: depth of {request.depth.shape[1]}x{request.depth.shape[0]} for a picture of {width}x{height}"
         )
-    camera = request.camera or PinholeCamera.from_field_of_view(width, height, ASSUMED_FIELD_OF_VIEW)
+    camera = request.camera or assumed_camera((width, height))
     ray_x, ray_y = _rays(camera.scaled(width, height))
     light = decode(request.image)
     brightness = luminance(light)

@@ -13,7 +13,8 @@ from tiny_models import WORDS, save_blip, save_blip2
 
 from ssd_core.data.errors import DataError
 from ssd_core.gdt.diffusion.captioner import load_captioner
-from ssd_core.gdt.diffusion.config import CaptionerConfig
+from ssd_core.gdt.diffusion.config import CaptionerConfig, ModelSource
+from ssd_core.gdt.diffusion.model_files import ModelFolder
 from ssd_core.model.checkpoint import ModelLoadError
 from ssd_core.storage.json_lines import append_json_line
 
@@ -39,6 +40,22 @@ def test_captions_are_of_the_picture_and_always_the_same(kind: str, tmp_path: Pa
     assert captioner.record["revision"].startswith("local-")
     if kind == "blip":
         assert set(captions[0].split()) <= set(WORDS)
+
+
+@pytest.mark.parametrize(("kind", "name"), [("blip", "Salesforce/blip-image-captioning-large"), ("blip2", "Salesforce/blip2-opt-2.7b")])
+def test_each_kind_has_its_own_published_weights(kind: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    {"blip": save_blip, "blip2": save_blip2}[kind](tmp_path)
+    asked = []
+
+    def find(source: ModelSource, *_: object) -> ModelFolder:
+        asked.append(source.name)
+        return ModelFolder(tmp_path, source.name, "0123", False)
+
+    monkeypatch.setattr("ssd_core.gdt.diffusion.captioner.find_model", find)
+    config = CaptionerConfig.model_validate({"kind": kind})
+    captioner = load_captioner(config, CPU, torch.float32, offload=False)
+    assert asked == [name] and captioner.record == {"name": name, "revision": "0123"}
+    assert config.model_dump()["model"]["name"] == name, "a translation's configuration.yaml says it too"
 
 
 def test_captions_from_a_file(tmp_path: Path) -> None:
