@@ -35,7 +35,7 @@ class BagReader:
     """
 
     def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
+        self.path = named_path(Path(path))
         self.warnings: list[str] = []
         self._types = TypeLibrary(self.warnings)
         self._storages = open_storages(self.path, self._types, self.warnings)
@@ -124,6 +124,11 @@ class BagReader:
             if first is not None:
                 clouds[topic] = (first.width * first.height, [field.name for field in first.fields])
         return pick_lidar(clouds)
+
+
+def named_path(path: Path) -> Path:
+    """The same path; where it is given as . or .. the one with a name, which stands in frame ids."""
+    return path.resolve() if path.name in ("", "..") else path
 
 
 def header_stamp(message: Any) -> int:

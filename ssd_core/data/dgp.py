@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -145,7 +146,9 @@ class DgpFrames:
 
     def _stamp_ns(self, datum: Datum, scene: Scene) -> int:
         try:
-            time = datetime.fromisoformat(datum.timestamp.replace("Z", "+00:00"))
+            # Python 3.10 reads three or six digits behind the point only; protobuf writes nine too.
+            text = re.sub(r"\.(\d+)", lambda digits: f".{digits[1][:6]:0<6}", datum.timestamp.replace("Z", "+00:00"))
+            time = datetime.fromisoformat(text)
         except ValueError as error:
             raise DataError(f"{scene.path}: datum {datum.key}: {error}") from error
         if time.tzinfo is None:

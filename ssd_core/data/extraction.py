@@ -11,7 +11,7 @@ from typing import Any
 
 import pydantic
 
-from ssd_core.data.bag import BagError, BagReader
+from ssd_core.data.bag import BagError, BagReader, named_path
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame
 from ssd_core.data.frame_dataset import FrameDatasetWriter
@@ -179,7 +179,7 @@ def condition_by_rules(rules: Sequence[str], name: str) -> str | None:
 def _sequence_names(bags: Sequence[Path]) -> list[str]:
     """The bags' names without suffix, told apart by a number where two are equal."""
     names: list[str] = []
-    for bag in bags:
+    for bag in map(named_path, bags):
         name = candidate = bag.name if bag.is_dir() else bag.stem
         copy = 1
         while candidate in names:
@@ -192,7 +192,7 @@ def _sequence_names(bags: Sequence[Path]) -> list[str]:
 def _description(configuration: ExtractionConfiguration) -> dict[str, Any]:
     """What decides the dataset's content: names and sizes of the bags, so that a moved bag is still the same one."""
     values = configuration.model_dump(mode="json")
-    bags = [{"name": path.name, "bytes": _size(path)} for path in map(Path, configuration.bags)]
+    bags = [{"name": path.name, "bytes": _size(path)} for path in map(named_path, map(Path, configuration.bags))]
     return {"kind": "bags", **values, "bags": bags}
 
 

@@ -42,6 +42,8 @@ class _Edge:
 
     def forget_before(self, stamp_ns: int) -> None:
         """Keep the samples from this time on, and the newest in any case."""
+        if not self.stamps:  # nothing that was said of it could be used
+            return
         stamps = np.array(self.stamps)
         kept = np.nonzero(stamps >= min(stamp_ns, stamps.max()))[0]
         self.values = array("d", np.asarray(self.values).reshape(-1, 7)[kept].tobytes())
@@ -115,6 +117,8 @@ class TransformTree:
         edges = self._parents.get(_name(child), {})
         if before_ns is None:
             edges.pop(_name(parent), None)
+            if not edges:
+                self._parents.pop(_name(child), None)
         elif _name(parent) in edges:
             edges[_name(parent)].forget_before(before_ns)
 

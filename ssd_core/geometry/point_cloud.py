@@ -7,11 +7,11 @@ import functools
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from ssd_core.geometry.camera import PinholeCamera
+from ssd_core.storage.compiled import compiled
 
 Floats = npt.NDArray[np.float32]
 # Unsigned, as for signed ones numba asks at every access whether it counts from the end.
@@ -114,7 +114,7 @@ def _nearest(length: int, stride: int, source_length: int) -> Indices:
     return np.asarray(np.minimum(position, source_length - 1), dtype=np.uint32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled()
 def _fill(
     depth: Floats,
     row_low: Indices,

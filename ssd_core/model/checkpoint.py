@@ -73,8 +73,9 @@ def open_checkpoint(name_or_path: str | Path) -> Checkpoint:
     A name with exactly one slash that is no local folder is looked up on the Hub (or in its local cache when offline).
     Raises ModelLoadError for everything that can go wrong.
     """
-    folder = find_folder(name_or_path)
+    folder = Path(name_or_path)
     try:
+        folder = find_folder(name_or_path)
         config = read_json(folder / CONFIG_FILE)
         _check_architecture(config, folder)
         description = _read_description(folder, config)

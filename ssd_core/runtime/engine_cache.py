@@ -120,13 +120,15 @@ class EngineCache:
 
 
 def _load_entry(entry: Path, key: EngineKey, load: Callable[[Path], Engine]) -> Engine | None:
-    """None where there is no entry or, with a warning, a damaged one."""
+    """None where there is no entry or, with a warning, a damaged one. Raises what `load` does for want of memory."""
     if not os.path.exists(entry):  # noqa: PTH110  (Path.exists raises where the folder above can't be entered)
         return None
     try:
         _check_manifest(entry, key)
         return load(entry)
-    except Exception as error:  # noqa: BLE001  (a damaged file can make the library raise anything)
+    except Exception as error:
+        if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
+            raise  # to build it anew would take more
         _logger.warning("the cached network %s is damaged or stale (%s) and isn't used", entry, error)
         return None
 

@@ -66,12 +66,17 @@ def save_configuration(path: Path, configuration: pydantic.BaseModel) -> None:
 
 
 def git_revision() -> str:
-    """Revision of the source this runs from, '-dirty' if changed, 'unknown' outside a git checkout."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    """Revision of the source this runs from, '-dirty' if changed, 'unknown' outside its own git checkout."""
     try:
-        return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+        _git("ls-files", "--error-unmatch", Path(__file__).name)  # an environment may lie in somebody else's checkout
+        return _git("describe", "--always", "--dirty", "--abbrev=12", "--exclude=*")
     except (OSError, subprocess.SubprocessError):
         return "unknown"
+
+
+def _git(*arguments: str) -> str:
+    command = ["git", "-C", str(Path(__file__).parent), *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
 
 
 def _read_file(path: Path, above: tuple[Path, ...]) -> dict[str, Any]:

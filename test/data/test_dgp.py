@@ -104,6 +104,15 @@ def test_points_land_on_their_pictures_and_on_the_neighbours(whole) -> None:
         world.check_reprojection(source, frame, by_id(source))
 
 
+@pytest.mark.parametrize("fraction", [".050000000", ".05", ".050"])
+def test_stamps_of_any_number_of_digits(scene, fraction) -> None:
+    edit(
+        scene / "scene_abc.json",
+        lambda content: [datum["id"].update(timestamp=f"2019-11-12T01:04:10{fraction}Z") for datum in content["data"]],
+    )
+    assert DgpFrames(scene, ["CAMERA_01"]).frames()[0].stamp_ns == 1_573_520_650_050_000_000
+
+
 def test_stamps_of_the_far_future_are_scaled(tmp_path) -> None:
     folder = write_scene(tmp_path / "s", year=2464, step=1.0)
     source = DgpFrames(folder)

@@ -16,7 +16,7 @@ from scipy.spatial.transform import Rotation
 from ssd_core.data.bag import BagError
 from ssd_core.data.bag_frames import BagFrames
 from ssd_core.data.errors import DataError
-from ssd_core.data.extraction import ExtractionConfiguration, condition_by_rules, count_images, extract
+from ssd_core.data.extraction import ExtractionConfiguration, _sequence_names, condition_by_rules, count_images, extract
 from ssd_core.data.frame_dataset import FrameDataset
 from ssd_core.images.codec import encode_png
 
@@ -179,3 +179,9 @@ def test_extracted_frames_equal_those_of_the_bag(tmp_path: Path, sample_data: Pa
         np.testing.assert_array_equal(dataset.image(stored), bag.image(recorded))
         np.testing.assert_array_equal(dataset.lidar_depth(stored).z, bag.lidar_depth(recorded).z)
         np.testing.assert_array_equal(stored.world_from_camera, recorded.world_from_camera)
+
+
+def test_a_bag_given_as_a_dot_keeps_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "drive" / "inner").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "drive" / "inner")
+    assert _sequence_names([Path(), Path("..")]) == ["inner", "drive"]

@@ -165,3 +165,19 @@ def test_odometry_that_first_stands_still(tmp_path: Path) -> None:
         message.header = factory.header(stamp, "odom")
     with BagReader(factory.write_bag(tmp_path / "bag", still + moving)) as bag:
         assert read_transforms(bag).lookup("odom", "base_link", SECOND + SECOND // 10)[0, 3] == 1
+
+
+def test_a_growing_tree_forgets_what_is_old_but_never_the_newest() -> None:
+    tree = TransformTree()
+    tree.add("odom", "base", 0, (0, 0, 0), (0, 0, 0, 0))  # a driver that doesn't know where it is: no rotation
+    tree.forget("odom", "base", SECOND)
+    for second in range(10):
+        tree.add("odom", "base", second * SECOND, (float(second), 0, 0), IDENTITY)
+    tree.forget("odom", "base", 5 * SECOND)
+    assert tree.lookup("odom", "base", 4 * SECOND) is None
+    assert tree.lookup("odom", "base", round(5.5 * SECOND))[0, 3] == pytest.approx(5.5)  # type: ignore[index]
+    tree.forget("odom", "base", 50 * SECOND)
+    assert tree.lookup("odom", "base", 9 * SECOND)[0, 3] == 9  # type: ignore[index]
+    tree.forget("odom", "base")
+    assert tree.lookup("odom", "base", 9 * SECOND) is None
+    tree.forget("map", "odom", 3)

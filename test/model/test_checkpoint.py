@@ -198,3 +198,12 @@ def test_a_hub_model_is_downloaded_without_pickles_and_keeps_its_name(saved: Pat
     checkpoint = open_checkpoint("somebody/some-model")
     assert checkpoint.name == "somebody/some-model"
     assert asked == {"somebody/some-model": ["config.json", "model.safetensors", "ssd.json", "preprocessor_config.json"]}
+
+
+def test_a_folder_that_may_not_be_entered_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: object) -> Path:
+        raise PermissionError(13, "Permission denied", "/secret/model")
+
+    monkeypatch.setattr("ssd_core.model.checkpoint.find_folder", refuse)
+    with pytest.raises(ModelLoadError, match=r"secret/model.*Permission denied; check the path"):
+        open_checkpoint("/secret/model")

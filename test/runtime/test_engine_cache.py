@@ -234,3 +234,16 @@ def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     assert default_cache_folder() == tmp_path / "xdg/ssd_depth_ros"
     monkeypatch.setenv("SSD_DEPTH_CACHE", str(tmp_path / "mine"))
     assert default_cache_folder() == tmp_path / "mine"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError()])
+def test_too_little_memory_is_no_damage(tmp_path: Path, builder: Builder, error: Exception) -> None:
+    cache = EngineCache(tmp_path)
+    cache.get(KEY, builder.build, builder.load)
+
+    def load(_: Path) -> str:
+        raise error
+
+    with pytest.raises(type(error)):
+        cache.get(KEY, builder.build, load)
+    assert builder.builds == 1 and cache.get(KEY, builder.build, builder.load) == "engine 1"

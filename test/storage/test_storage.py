@@ -4,13 +4,25 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 
+from ssd_core.storage import configuration
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write, atomic_write_text
-from ssd_core.storage.configuration import ConfigurationError, StrictModel, load_configuration, read_values, save_configuration
+from ssd_core.storage.compiled import compiled
+from ssd_core.storage.configuration import (
+    ConfigurationError,
+    StrictModel,
+    git_revision,
+    load_configuration,
+    read_values,
+    save_configuration,
+)
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
 
 
@@ -175,3 +187,31 @@ def test_a_number_leads_into_a_list(tmp_path: Path) -> None:
     assert [part.share for part in configuration.parts] == [0.1, 0.9]
     with pytest.raises(ConfigurationError, match=r"parts\.2\.share: '2' is none of the 2 entries"):
         load_configuration(Listed, tmp_path / "c.yaml", ["parts.2.share=0.9"])
+
+
+def test_the_revision_is_ours_or_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    subprocess.run(["git", "init", "-q", str(tmp_path)], check=True)
+    identity = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run(["git", "-C", str(tmp_path), *identity, "commit", "-q", "--allow-empty", "-m", "somebody else's"], check=True)
+    installed = tmp_path / "lib" / "configuration.py"
+    installed.parent.mkdir()
+    installed.touch()
+    monkeypatch.setattr(configuration, "__file__", str(installed))
+    assert git_revision() == "unknown"
+
+
+def test_functions_are_compiled_where_nothing_can_be_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    njit = numba.njit
+
+    def without_a_place(*arguments: Any, cache: bool = False, **options: Any) -> Any:
+        if cache:
+            return lambda function: (_ for _ in ()).throw(RuntimeError(f"cannot cache function {function}: no locator available"))
+        return njit(*arguments, **options)
+
+    monkeypatch.setattr(numba, "njit", without_a_place)
+
+    @compiled()
+    def doubled(value: float) -> float:
+        return 2 * value
+
+    assert doubled(4.0) == 8.0

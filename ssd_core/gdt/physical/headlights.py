@@ -6,11 +6,11 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numba
 import numpy as np
 
 from ssd_core.gdt.physical.light import Array
 from ssd_core.gdt.physical.view import View
+from ssd_core.storage.compiled import compiled
 
 LAMP_HEIGHT = 0.68
 """Metres above the road, of a passenger car."""
@@ -49,7 +49,7 @@ def headlight(view: View, width: float, cut_off: float) -> Array:
     return light
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _beam(depth, ray_x, ray_y, normals, lamps, frame, narrowness, cut_off, out):  # type: ignore[no-untyped-def] # pragma: no cover
     rows, columns = depth.shape
     for row in range(rows):

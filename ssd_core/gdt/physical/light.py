@@ -6,11 +6,11 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from ssd_core.images.codec import Image
+from ssd_core.storage.compiled import compiled
 
 Array = npt.NDArray[np.float32]
 """Light is (H, W, 3), linear, 1 is where the picture is white; everything else of a pixel is (H, W)."""
@@ -95,7 +95,7 @@ def blurred(values: Array, sigma: float) -> Array:
 
 
 # Loops over pixels: numpy's own are slow over three colours, and write every step to memory.
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _mix(first, second, share, out):  # type: ignore[no-untyped-def] # pragma: no cover
     for row in range(first.shape[0]):
         for column in range(first.shape[1]):
@@ -105,7 +105,7 @@ def _mix(first, second, share, out):  # type: ignore[no-untyped-def] # pragma: n
                 out[row, column, colour] = here + part * (second[row, column, colour] - here)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _dim(light, kept, colours):  # type: ignore[no-untyped-def] # pragma: no cover
     for row in range(light.shape[0]):
         for column in range(light.shape[1]):
@@ -114,7 +114,7 @@ def _dim(light, kept, colours):  # type: ignore[no-untyped-def] # pragma: no cov
                 light[row, column, colour] *= part * colours[colour]
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _smooth_step(values, low, slope, out):  # type: ignore[no-untyped-def] # pragma: no cover
     for row in range(values.shape[0]):
         for column in range(values.shape[1]):

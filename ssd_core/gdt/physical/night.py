@@ -6,7 +6,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numba
 import numpy as np
 
 from ssd_core.gdt.physical.air import see_through
@@ -21,6 +20,7 @@ from ssd_core.gdt.physical.street_lamps import LAMP_COLOURS, draw_street_lamps, 
 from ssd_core.gdt.physical.view import View
 from ssd_core.gdt.physical.wet_road import darkened, mirrored, reflect, wetness_map
 from ssd_core.images.codec import Image
+from ssd_core.storage.compiled import compiled
 
 _LAMP_HEAD = 14.0
 """How much brighter a lamp's head is than what it throws on the ground."""
@@ -91,7 +91,7 @@ def _sky_glow(view: View) -> Array:
     return np.asarray(0.25 + 0.75 * np.exp(-4.0 * np.clip(elevation, 0, None)), dtype=np.float32)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _illuminate(surfaces, beam, lamps, sky, glow, colours, shining):  # type: ignore[no-untyped-def] # pragma: no cover
     """Add to what shines by itself what surfaces and sky send; colours: of beam, lamps, light from all around, sky."""
     for row in range(beam.shape[0]):

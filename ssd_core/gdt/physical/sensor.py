@@ -7,10 +7,10 @@ import math
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 
 from ssd_core.gdt.physical.light import Array, luminance, resized
+from ssd_core.storage.compiled import compiled
 
 _METERING_STRIDE = 8
 
@@ -64,7 +64,7 @@ def roll_off(light: Array, shoulder: float) -> None:
     bend(light, np.float32(1 - 0.5 * shoulder))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _disturb(light, fine, colours, shot, read):  # type: ignore[no-untyped-def] # pragma: no cover
     # Of unit variance together: bilinear enlargement keeps (5/8)^2 of the colours' variance.
     for row in range(light.shape[0]):
@@ -75,7 +75,7 @@ def _disturb(light, fine, colours, shot, read):  # type: ignore[no-untyped-def] 
                 light[row, column, colour] = here + draw * math.sqrt(max(here, np.float32(0.0)) * shot + read)
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _bend(light, start):  # type: ignore[no-untyped-def] # pragma: no cover
     room = np.float32(1.0) - start + np.float32(1e-6)
     for row in range(light.shape[0]):

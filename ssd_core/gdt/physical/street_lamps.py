@@ -7,11 +7,11 @@ import math
 from typing import Any, NamedTuple
 
 import cv2
-import numba
 import numpy as np
 
 from ssd_core.gdt.physical.light import Array
 from ssd_core.gdt.physical.view import View
+from ssd_core.storage.compiled import compiled
 
 LAMP_COLOURS = ((1.0, 0.44, 0.09), (1.0, 0.62, 0.27), (1.0, 0.82, 0.58), (0.86, 0.95, 1.0), (0.80, 1.0, 0.88))
 """Linear, of sodium, warm, neutral and cold diodes, and mercury, as a camera balanced for something between them sees them."""
@@ -85,7 +85,7 @@ def draw_street_lamps(shining: Array, view: View, lamps: StreetLamps, brightness
         window += (head.astype(np.float32) * np.float32(level / 255))[..., None] * lamps.colour
 
 
-@numba.njit(cache=True, nogil=True, fastmath=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled(fastmath=True)
 def _shine(depth, ray_x, ray_y, normals, positions, up, out):  # type: ignore[no-untyped-def] # pragma: no cover
     rows, columns = depth.shape
     for row in range(rows):

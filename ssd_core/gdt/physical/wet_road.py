@@ -6,12 +6,12 @@ from __future__ import annotations
 from typing import Any
 
 import cv2
-import numba
 import numpy as np
 
 from ssd_core.gdt.physical.light import Array, dim, mix, smooth_step
 from ssd_core.gdt.physical.noise_texture import noise_texture, sample_noise
 from ssd_core.gdt.physical.view import View
+from ssd_core.storage.compiled import compiled
 
 _REDUCTION = 2
 _FRESNEL_OF_WATER = 0.02
@@ -73,7 +73,7 @@ def reflect(light: Array, mirror: Array, wet: Array, view: View, smoothness: flo
     return mix(light, mirror, np.asarray(mirroring, dtype=np.float32))
 
 
-@numba.njit(cache=True, nogil=True, fastmath=False, error_model="numpy")  # type: ignore[untyped-decorator]
+@compiled()
 def _splat(colours, depth, above, ray_x, ray_y, up, axes, drawn, nearest):  # type: ignore[no-untyped-def] # pragma: no cover
     rows, columns = depth.shape
     for row in range(rows):

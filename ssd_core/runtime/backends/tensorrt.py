@@ -103,7 +103,7 @@ class EngineBuilder:
         self._library = library
         self._checkpoint = checkpoint
         self._key = key
-        hardware = {name: version for name, version in key.versions.items() if name != "graph"}
+        hardware = {name: version for name, version in key.versions.items() if name not in ("graph", "transformers")}
         name = hashlib.sha256(json.dumps(hardware, sort_keys=True).encode()).hexdigest()[:24]
         self._timing = timing_folder / f"{name}.bin"
 
@@ -222,6 +222,7 @@ def engine_versions(library: Any) -> dict[str, str]:
     names = metadata.packages_distributions().get("torch_tensorrt", ["torch-tensorrt"])
     return {
         "torch": torch.__version__,
+        "transformers": metadata.version("transformers"),
         # The two pairings give the module the same name.
         sorted({name.lower().replace("_", "-") for name in names})[0]: str(library.__version__),
         "tensorrt": str(importlib.import_module("tensorrt").__version__),
