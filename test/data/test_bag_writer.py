@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bags that appear whole or not at all, and read back as they were written."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from rosbags.interfaces import QosDurability, QosReliability
@@ -66,6 +68,57 @@ def test_an_old_folder_is_replaced(tmp_path):
                 bag.write("/tf", STAMP + index, transforms_message([], STAMP))
     assert len(read(tmp_path / "drive")) == 2
     assert [entry.name for entry in tmp_path.iterdir()] == ["drive"]
+
+
+def write_bag(path):
+    with BagWriter(path) as bag:
+        bag.write("/tf", STAMP, transforms_message([], STAMP))
+
+
+def test_a_folder_that_is_no_bag_or_holds_more_is_refused_before_the_work(tmp_path):
+    bags, drive = tmp_path / "bags", tmp_path / "drive"
+    bags.mkdir()
+    write_bag(bags / "scene-0061.mcap")
+    (bags / "notes.txt").write_text("x")
+    with pytest.raises(FileExistsError, match=r"bags holds notes\.txt, scene-0061\.mcap, which would be lost"), BagWriter(bags):
+        pytest.fail("the block isn't entered")
+    write_bag(drive)
+    (drive / "scene.mcap").write_text("x")
+    with pytest.raises(FileExistsError, match=r"drive holds scene\.mcap, which"):
+        write_bag(drive)
+    (drive / "metadata.yaml").write_text("- no bag")
+    with pytest.raises(FileExistsError, match=r"metadata\.yaml.*which would be lost"):
+        write_bag(drive)
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(FileExistsError, match="file is no folder"):
+        write_bag(tmp_path / "file")
+    with pytest.raises(IsADirectoryError, match="drive2"):
+        (tmp_path / "drive2.mcap").mkdir()
+        with BagWriter(tmp_path / "drive2.mcap"):
+            pytest.fail("the block isn't entered")
+    assert sorted(entry.name for entry in bags.iterdir()) == ["notes.txt", "scene-0061.mcap"]
+    assert not list(tmp_path.glob(".*")) and len(list(drive.iterdir())) == 3
+
+
+def test_an_empty_folder_becomes_the_bag(tmp_path):
+    (tmp_path / "drive").mkdir()
+    write_bag(tmp_path / "drive")
+    assert len(read(tmp_path / "drive")) == 1
+
+
+def test_a_bag_that_cannot_be_replaced_stays(tmp_path, monkeypatch):
+    write_bag(tmp_path / "drive")
+    rename = Path.replace
+
+    def fail_for_the_new_one(source, destination):
+        if source.parent.suffix == ".part":
+            raise OSError("no")
+        return rename(source, destination)
+
+    monkeypatch.setattr(Path, "replace", fail_for_the_new_one)
+    with pytest.raises(OSError, match="no"):
+        write_bag(tmp_path / "drive")
+    assert len(read(tmp_path / "drive")) == 1 and len(list(tmp_path.iterdir())) == 1
 
 
 def test_misuse_is_named(tmp_path):

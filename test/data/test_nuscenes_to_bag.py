@@ -112,6 +112,14 @@ def test_several_scenes_give_a_bag_each_and_finished_ones_stay(tmp_path: Path) -
     assert convert(root, tmp_path / "one.mcap", scene="scene-0103") == [tmp_path / "one.mcap"]
 
 
+def test_one_scene_does_not_replace_the_folder_of_all(tmp_path: Path) -> None:
+    root = nuscenes_tree.write_nuscenes(tmp_path / "nu", scenes=nuscenes_tree.SCENES[:2])
+    paths = convert(root, tmp_path / "bags")
+    with pytest.raises(FileExistsError, match=r"bags holds scene-0061\.mcap, scene-0103\.mcap, which would be lost; choose another name"):
+        convert(root, tmp_path / "bags", scene="scene-0061")
+    assert sorted((tmp_path / "bags").iterdir()) == paths
+
+
 def test_bad_input_is_named_and_leaves_nothing(tmp_path: Path) -> None:
     root = nuscenes_tree.write_nuscenes(tmp_path / "nu")
     with pytest.raises(DataError, match="no scene scene-9"):

@@ -130,6 +130,22 @@ def test_the_same_calls_write_the_same_bytes(tmp_path: Path) -> None:
     assert first == second and len(first) == 27 + 13 + 1
 
 
+def test_only_a_data_set_of_its_own_is_replaced(tmp_path: Path) -> None:
+    target = tmp_path / "set"
+    for name in ("scene-0001", "scene-0002"):
+        with nuscenes_writer(target) as writer:
+            write_scene(writer, name, "Clear", "log")
+    assert [row["name"] for row in table(target, "scene")] == ["scene-0002"]
+    (target / "v1.0-mini").mkdir()
+    with pytest.raises(FileExistsError, match=r"set holds v1\.0-mini, which would be lost"), nuscenes_writer(target):
+        pytest.fail("the block isn't entered")
+    pictures = tmp_path / "others" / "samples"
+    pictures.mkdir(parents=True)
+    with pytest.raises(FileExistsError, match="others holds samples"), nuscenes_writer(tmp_path / "others"):
+        pytest.fail("the block isn't entered")
+    assert pictures.is_dir() and (target / "v1.0-mini").is_dir() and (target / "v1.0-rendered").is_dir()
+
+
 def test_bad_calls_are_named_and_leave_nothing(tmp_path: Path) -> None:
     camera, jpeg, pose = CAMERAS["CAM_FRONT"], b"\xff\xd8", np.eye(4)
     bent = PinholeCamera(96, 64, 80.0, 81.0, 45.5, 30.5, "plumb_bob", (0.1, 0, 0, 0))

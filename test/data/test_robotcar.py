@@ -379,6 +379,18 @@ def test_bad_options_are_named(written: Path, tmp_path: Path) -> None:
             RobotCarFrames(written, split_files=[tmp_path / "list.txt"])
 
 
+def test_only_a_traverse_of_its_own_is_replaced(tmp_path: Path) -> None:
+    for laser in ("ldmrs", "lms_front"):
+        write_traverse(tmp_path, laser=laser)
+    assert sorted(path.name for path in (tmp_path / DAY).iterdir()) == [
+        "lms_front", "lms_front.timestamps", "stereo", "stereo.timestamps", "vo",
+    ]  # fmt: skip
+    (tmp_path / DAY / "gps").mkdir()
+    with pytest.raises(FileExistsError, match="holds gps, which would be lost"):
+        write_traverse(tmp_path)
+    assert (tmp_path / DAY / "gps").is_dir()
+
+
 def test_the_writer_refuses_disorder_and_leaves_nothing_half_written(tmp_path: Path) -> None:
     image, pose = np.zeros((120, 160, 3), np.uint8), np.eye(4)
     with pytest.raises(DataError, match="comes after one at"), robotcar_writer(tmp_path, DAY, LENS, np.eye(4)) as writer:

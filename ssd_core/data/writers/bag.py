@@ -6,19 +6,22 @@ from __future__ import annotations
 import enum
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
 
+import yaml
 from rosbags.interfaces import Connection, Qos, QosDurability, QosHistory, QosLiveliness, QosReliability, QosTime
 from rosbags.rosbag2 import CompressionFormat, CompressionMode, StoragePlugin, Writer
 
 from ssd_core.data.writers.messages import TYPESTORE
+from ssd_core.storage.atomic_write import check_replaceable, flush_to_disk, replace_directory, restore_directory
 
 # Bag format 8 is read by every rosbag2 since 2023; 9 only writes QoS differently.
 _BAG_VERSION: Literal[8] = 8
 _FOREVER = QosTime(2147483647, 4294967295)
+_METADATA = "metadata.yaml"
 
 
 class Durability(enum.Enum):
@@ -40,10 +43,10 @@ class BagWriter:
 
     The suffix of `path` chooses the form: `X.mcap` and `X.db3` are single files, MCAP with zstd chunks and sqlite3;
     a path without suffix is a folder with metadata.yaml, holding MCAP. An existing bag is replaced when this one is
-    complete; after an error nothing is left behind.
+    complete; after an error nothing is left behind. A folder that holds anything but one bag isn't replaced.
     `metadata` (text by key) goes into the bag's own metadata.
 
-    Raises ValueError for another suffix or a bag without messages, OSError where it can't be written.
+    Raises ValueError for another suffix or a bag without messages, OSError (on entering the block, too) where it can't be written.
     """
 
     def __init__(self, path: Path, metadata: Mapping[str, str] | None = None) -> None:
@@ -55,9 +58,11 @@ class BagWriter:
         self._temporary: Path | None = None
         self._writer: Writer | None = None
         self._count = 0
+        self._replaced: Collection[str] = ()
 
     def __enter__(self) -> BagWriter:
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._check_target()
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent))
         plugin = StoragePlugin.SQLITE3 if self.path.suffix == ".db3" else StoragePlugin.MCAP
         self._writer = Writer(self._temporary / self.path.stem, version=_BAG_VERSION, storage_plugin=plugin)
@@ -107,14 +112,30 @@ class BagWriter:
         self._writer.write(self._connections[topic], stamp_ns, data)
         self._count += 1
 
+    def _check_target(self) -> None:
+        """Raise OSError where the bag can't take its place, before hours go into it."""
+        if not self.path.suffix:
+            restore_directory(self.path)
+            self._replaced = _bag_entries(self.path)
+            check_replaceable(self.path, self._replaced)
+        elif self.path.is_dir():
+            raise IsADirectoryError(f"{self.path} is a folder; remove it or choose another name")
+
     def _publish(self, folder: Path) -> None:
-        if self.path.suffix:
-            source = folder / f"{folder.name}{self.path.suffix}"
-            if self.path.is_dir():
-                raise IsADirectoryError(f"{self.path} is a folder; remove it or choose another name")
-            source.replace(self.path)
+        if not self.path.suffix:
+            replace_directory(folder, self.path, self._replaced)
             return
-        if self.path.exists():
-            old = folder.parent / "replaced"
-            self.path.replace(old)
-        folder.replace(self.path)
+        source = folder / f"{folder.name}{self.path.suffix}"
+        flush_to_disk(source)
+        source.replace(self.path)
+
+
+def _bag_entries(folder: Path) -> set[str]:
+    """What belongs to the bag in a folder: metadata.yaml and the files that it lists; nothing where no bag is."""
+    try:
+        values = yaml.safe_load((folder / _METADATA).read_text())
+        files = values["rosbag2_bagfile_information"]["relative_file_paths"]
+        # Old bags list them with the folder's name in front.
+        return {_METADATA, *(Path(file).name for file in files)}
+    except (OSError, ValueError, yaml.YAMLError, KeyError, TypeError):
+        return set()

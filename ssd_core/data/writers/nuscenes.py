@@ -33,8 +33,13 @@ _Row = dict[str, Any]
 
 @contextlib.contextmanager
 def nuscenes_writer(root: Path, version: str = "v1.0-rendered") -> Iterator[NuScenesWriter]:
-    """A writer of the folder `root`, which appears (in place of an older one) when the block ends without an error."""
-    with atomic_directory(root) as folder:
+    """A writer of the folder `root`, which appears (in place of an older one) when the block ends without an error.
+
+    Raises FileExistsError, before the block, if `root` holds anything but a data set of this version.
+    """
+    # Pictures without our tables are somebody else's.
+    own = (version, "samples", "sweeps", "maps") if (root / version).is_dir() else ()
+    with atomic_directory(root, own) as folder:
         writer = NuScenesWriter(folder, version)
         yield writer
         writer.write_tables()

@@ -27,11 +27,12 @@ def robotcar_writer(
 
     camera: the lens the pictures are taken with, distorted or not; the undistorted camera has the same intrinsics. The
     vehicle's frame is the stereo camera's (x forward, y right, z down). Raises DataError if root holds another camera model or
-    extrinsics: all its traverses share one.
+    extrinsics: all its traverses share one. Raises FileExistsError if root/traverse holds anything that this doesn't write.
     """
     if laser not in LASERS:
         raise DataError(f"{root}: unknown laser {laser!r}; choose {', '.join(LASERS)}")
-    with atomic_directory(root / traverse) as folder:
+    own = (CAMERA_NAME.partition("/")[0], "stereo.timestamps", "vo", *LASERS, *(f"{name}.timestamps" for name in LASERS))
+    with atomic_directory(root / traverse, own) as folder:
         writer = RobotCarWriter(folder, camera.size, laser)
         _write_calibration(root, camera, vehicle_from_laser, laser)
         yield writer
