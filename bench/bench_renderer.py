@@ -8,6 +8,7 @@ depth. Besides wall time it gives processor time, which says what a frame costs 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import multiprocessing
 import os
@@ -113,15 +114,17 @@ def _stretch_in_process(job: tuple[tuple[int, int], tuple[int, ...], Any]) -> tu
     return started, time.perf_counter() - started
 
 
-def two_processes(size: tuple[int, int], threads: str) -> float:
-    """Frames a second of two processes together, each with so many threads of the software rasteriser ("" for its default)."""
+def several_processes(count: int, size: tuple[int, int], threads: str) -> float:
+    """Frames a second of so many processes together, each with so many threads of the software rasteriser ("" for its default)."""
     if threads:
         os.environ["LP_NUM_THREADS"] = threads
     try:
         context = multiprocessing.get_context("spawn")
-        with context.Manager() as manager, context.Pool(2) as pool:
-            barrier = manager.Barrier(2)
-            found = pool.map(_stretch_in_process, [(size, SEEDS[:2], barrier), (size, SEEDS[2:], barrier)], chunksize=1)
+        with context.Manager() as manager, context.Pool(count) as pool:
+            barrier = manager.Barrier(count)
+            halves = itertools.cycle([SEEDS[:2], SEEDS[2:]])
+            jobs = [(size, seeds, barrier) for seeds in itertools.islice(halves, count)]
+            found = pool.map(_stretch_in_process, jobs, chunksize=1)
     finally:
         os.environ.pop("LP_NUM_THREADS", None)
     return sum(FRAMES * 2 / seconds for _, seconds in found)
@@ -167,8 +170,9 @@ def main() -> None:
         found = {
             "one process, ms a frame": median(times["wall"]),
             "one process, frames/s": 1e3 / (sum(times["wall"]) / len(times["wall"])),
-            "two processes, frames/s": two_processes(size, ""),
-            "two processes of one thread, frames/s": two_processes(size, "1"),
+            "two processes, frames/s": several_processes(2, size, ""),
+            "two processes without threads, frames/s": several_processes(2, size, "0"),
+            "three processes without threads, frames/s": several_processes(3, size, "0"),
             "wanted, frames/s": target,
             "processor ms a frame": median(times["processor"]),
             **{f"processor ms: {name}": value for name, value in passes.items()},
@@ -179,7 +183,7 @@ def main() -> None:
     for name, values in rows.items():
         table.add_row(name, *values)
     results["scene_s"] = median(building())
-    results["render_frames"] = {str(workers): dataset_speed(workers, arguments.scenes) for workers in (1, 2)}
+    results["render_frames"] = {str(workers): dataset_speed(workers, arguments.scenes) for workers in (1, 2, 3)}
     console = Console()
     console.print(table)
     console.print(f"a street and all near its start: {results['scene_s']:.2f} s")

@@ -190,8 +190,8 @@ def _rendered_scenes(jobs: list[_Job], workers: int) -> Iterator[Iterable[Render
 
 
 def _start_worker() -> None:
-    # Each process keeps a core busy; threads of the software rasteriser would only get into each other's way.
-    os.environ.setdefault("LP_NUM_THREADS", "1")
+    # Each process keeps a core busy by itself; threads of the software rasteriser would only get into each other's way.
+    os.environ.setdefault("LP_NUM_THREADS", "0")
 
 
 def _render_whole_scene(job: _Job) -> list[RenderedFrame]:

@@ -78,7 +78,8 @@ def data_folder(source: Path | ScenePlan | RecordedVideo, console: Console) -> P
     plan = {"revision": REVISION, **source.model_dump(mode="json")}
     key = hashlib.sha256(json.dumps(plan, sort_keys=True).encode()).hexdigest()[:12]
     folder = default_cache_folder() / "rendered" / f"scenes_{source.first_scene}_{source.scenes}_{key}"
-    workers = len(os.sched_getaffinity(0))
+    # One more than there are cores: each waits now and then for pixels or the disk.
+    workers = len(os.sched_getaffinity(0)) + 1
     # One process renders, the others wait and find it there.
     with PartialState().local_main_process_first(), Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
