@@ -207,9 +207,10 @@ class DepthWorker:
         image = decode_image_message(received.message, needed)
         if not self._size_settled:
             self._settle_size(camera, image.full_size, settings)
-        needs_camera = self.estimator.needs_camera
-        intrinsics = camera.stream.camera_for(image.full_size) if wanted.info or wanted.cloud or needs_camera else None
-        if intrinsics is None and needs_camera:
+        # A relative model asks for no lens, and without a cloud nobody misses one.
+        asks = wanted.info or self.estimator.kind == "metric" or self.estimator.needs_camera
+        intrinsics = camera.stream.camera_for(image.full_size) if asks else None
+        if intrinsics is None and self.estimator.needs_camera:
             text = f"model {self.estimator.model_id} needs the focal length: no depth without a usable CameraInfo or the parameter fx"
             camera.health.complain("no_focal_length", text)
             return None

@@ -351,6 +351,15 @@ def test_relative_models_publish_inverse_depth_and_no_cloud(bench: NodeBench) ->
     assert [line for line in bench.complaints if "depth_scale, depth_encoding: of no use" in line]
 
 
+def test_a_relative_model_misses_no_lens(bench: NodeBench) -> None:
+    bench.start(FakeEstimator(depth_ramp, kind="relative_inverse"))
+    camera = bench.camera()
+    (inverse,) = bench.listen("/inverse_depth/image")
+    camera.send_image(PICTURE)
+    inverse.wait()
+    assert not bench.health.errors
+
+
 def test_parameters_change_together_or_not_at_all(bench: NodeBench) -> None:
     node = bench.start()
     changes = [Parameter("depth_scale", value=2.0), Parameter("cloud_stride", value=2)]
