@@ -57,6 +57,7 @@ class SleepingEstimator:
     kind = "metric"
     min_depth, max_depth = 0.1, 80.0
     is_trained = True
+    fallback = ""
     needs_camera = False
     backend = "none"
     max_batch = 1
