@@ -56,14 +56,19 @@ class PhotometricLoss(NamedTuple):
     moving: Tensor
 
 
-def minimum_reprojection(target: Tensor, warped: Sequence[WarpedImage], sources: Sequence[Tensor]) -> PhotometricLoss:
+def minimum_reprojection(
+    target: Tensor, warped: Sequence[WarpedImage], sources: Sequence[Tensor], left_out: Tensor | None = None
+) -> PhotometricLoss:
     """mean_p min over t' of pe(I_t, I_t'->t) and pe(I_t, I_t').
 
     target and sources (B, C, H, W) in 0..1, un-augmented; `warped`: each source drawn from the target view. Pixels that look
     alike without motion (a standing car, something that drives along) take the constant pe(I_t, I_t') and so give no gradient.
+    left_out (B, 1, H, W) bool: pixels that count for nothing.
     """
     reprojection = reprojection_error(target, warped)
     identity = torch.stack([photometric_error(target, source) for source in sources]).amin(dim=0).detach()
     kept = torch.stack([view.valid for view in warped]).any(dim=0)
+    if left_out is not None:
+        kept = kept & ~left_out
     moving = kept & (reprojection < identity)
     return PhotometricLoss(mean_over_images(torch.where(moving, reprojection, identity), kept), kept, moving)

@@ -27,8 +27,8 @@ _FIRST_WEIGHT = 0.01
 """Deviation of the last layer's weights at the start: a picture of nearly one depth, from which training is quick to leave."""
 
 
-_FLAT_ROAD = 1.6
-"""Metres that the road of a first guess lies below the camera: between a car's bonnet camera and a roof's."""
+FLAT_ROAD = 1.6
+"""Metres that the road of a first guess lies below a camera of unknown height: between a car's bonnet camera and a roof's."""
 _FARTHEST_GUESS = 25.0
 """Metres, canonical; what a first guess says at the horizon and above, where houses and trees are as likely as a long view."""
 
@@ -195,9 +195,11 @@ class ConvolutionalDepthModel(DepthModel):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     @classmethod
-    def create_convolutional(cls, size: EncoderShape, description: ModelDescription, seed: int = 0) -> ConvolutionalDepthModel:
+    def create_convolutional(
+        cls, size: EncoderShape, description: ModelDescription, seed: int = 0, camera_height: float = FLAT_ROAD
+    ) -> ConvolutionalDepthModel:
         """Random weights from a seed, of a named size or this shape; starts at about FIRST_DEPTH metres, or where it sees its
-        camera and depth is focal-normalised, at a flat road.
+        camera and depth is focal-normalised, at a flat road `camera_height` metres below it.
 
         Raises ValueError for a parametrisation other than sigmoid disparity, the only one it has.
         """
@@ -205,7 +207,7 @@ class ConvolutionalDepthModel(DepthModel):
             raise ValueError(f"parametrisation {description.parametrisation!r}: a convolutional network has sigmoid_disparity only")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            config = convolutional_config(size, description)
+            config = convolutional_config(size, description, camera_height)
             network: Any = ResNetDepthNetwork(config) if isinstance(config, ResNetDepthConfig) else EfficientNetDepthNetwork(config)
             nn.init.normal_(network.head.weight, std=_FIRST_WEIGHT)
             nn.init.constant_(network.head.bias, first_logit(description) if network.config.flat_road is None else 0.0)
@@ -234,9 +236,11 @@ def initialise_for_relu(module: nn.Module) -> None:
         module.reset_parameters()
 
 
-def convolutional_config(size: EncoderShape, description: ModelDescription) -> ResNetDepthConfig | EfficientNetDepthConfig:
+def convolutional_config(
+    size: EncoderShape, description: ModelDescription, camera_height: float = FLAT_ROAD
+) -> ResNetDepthConfig | EfficientNetDepthConfig:
     """The configuration of an encoder of a named size or of this shape, and of the decoder that goes with it."""
-    flat_road, channels = _flat_road(description), description.input_channels
+    flat_road, channels = _flat_road(description, camera_height), description.input_channels
     if size in get_args(LiteSize):
         size = lite_stages(cast("LiteSize", size))
     if isinstance(size[0], Stage):
@@ -254,9 +258,9 @@ def convolutional_config(size: EncoderShape, description: ModelDescription) -> R
     return ResNetDepthConfig(encoder, decoder_widths=[widths[3] // 2, widths[2] // 2, widths[1] // 2, widths[0] // 2], flat_road=flat_road)
 
 
-def _flat_road(description: ModelDescription) -> tuple[float, float, float, float] | None:
+def _flat_road(description: ModelDescription, camera_height: float) -> tuple[float, float, float, float] | None:
     canonical = description.canonical_focal_length
     if canonical is None or not description.camera_input:
         return None
     # The road of a level camera is at z = height * canonical / (CAMERA_UNIT * y); see `camera_channels`.
-    return 1 / description.min_depth, 1 / description.max_depth, CAMERA_UNIT / (_FLAT_ROAD * canonical), 1 / _FARTHEST_GUESS
+    return 1 / description.min_depth, 1 / description.max_depth, CAMERA_UNIT / (camera_height * canonical), 1 / _FARTHEST_GUESS

@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The rigid motion that best explains how points of known depth moved in the image: weighted least squares, differentiable."""
+"""The rigid motion that best explains how points of known depth moved in the image (weighted least squares, differentiable), and depth
+from a known one."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,7 +17,13 @@ _TOLERANCES = (16.0, 8.0, 4.0, 4.0, 4.0)
 by itself and for wrong matches."""
 _DAMPING = (1e-4, 1e-2)
 """Added to the normal equations for translation (1/m^2) and rotation, so that they can be solved even where nothing is known."""
-_NEAREST = 0.5
+_NEAREST, _FARTHEST = 0.5, 200.0
+_FLOW_ERROR = 0.3
+"""Pixels that classical flow is usually wrong by."""
+_HALF_TRUSTED = 0.1
+"""Relative error of depth that is half believed."""
+_CONTRADICTION = 1.0
+"""Pixels off the line on which a camera's motion may move a point, or of difference between neighbours, that is half believed."""
 
 
 def motion_from_flow(
@@ -53,6 +61,48 @@ def motion_from_flow(
         step = torch.linalg.solve(normal, torch.einsum("bkni,bkn->bi", weighted, residual))
         motion = matrix_from_motion(step[:, :3], step[:, 3:]) @ motion
     return motion
+
+
+class Triangulated(NamedTuple):
+    """What a camera's motion and optical flow say of the points it saw."""
+
+    depth: Tensor
+    """[B, 1, h, w] metres along Z, between `nearest` and `farthest`."""
+    trust: Tensor
+    """[B, 1, h, w] from 0 to 1: half where depth is known to a tenth; 0 where flow contradicts a motion of the camera alone."""
+
+
+def triangulate(flow: Tensor, weight: Tensor, motions: Tensor, intrinsics: Tensor, stride: int) -> Triangulated:
+    """Depth from flow to several neighbours at once: the inverse depth of least square errors in pixels.
+
+    flow [B, N, 2, h, w] pixels (u, v) and weight [B, N, h, w] in 0..1 at every `stride`-th pixel from the top left one; motions
+    [B, N, 4, 4] neighbours_from_current; intrinsics [B, 1 + N, 3, 3] of the current image and the neighbours'.
+    """
+    height, width = flow.shape[-2:]
+    rays = cell_rays(intrinsics[:, 0], (height, width), stride)
+    rays = torch.cat([rays, torch.ones_like(rays[:, :1])], dim=1).flatten(2)
+    u, v = _cells((height, width), stride, flow)
+    slopes, errors = [], []
+    for neighbour in range(flow.shape[1]):
+        moves, matrix = flow[:, neighbour], intrinsics[:, 1 + neighbour]
+        found = _rays(u + moves[:, 0], v + moves[:, 1], matrix).flatten(2)
+        turned = motions[:, neighbour, :3, :3] @ rays
+        shift = motions[:, neighbour, :3, 3:]
+        # A point at ray / rho is seen at (turned + rho * shift), of which both image coordinates are linear in rho.
+        ahead = turned[:, 2:].clamp(min=0.1)
+        share = weight[:, neighbour].flatten(1)[:, None].sqrt() * matrix[:, 0, 0, None, None]
+        slopes.append(share * (shift[:, :2] - found * shift[:, 2:]) / ahead)
+        errors.append(share * (found - turned[:, :2] / ahead))
+    slope, error = torch.cat(slopes, dim=1), torch.cat(errors, dim=1)
+    information = slope.square().sum(dim=1, keepdim=True)
+    nearness = (slope * error).sum(dim=1, keepdim=True) / information.clamp(min=1e-9)
+    contradiction = (error - nearness * slope).square().sum(dim=1, keepdim=True)
+    # A flow error of _FLOW_ERROR pixels is so large a share of the nearness.
+    uncertain = _FLOW_ERROR**2 / (information * nearness.square()).clamp(min=1e-9)
+    trust = 1 / (1 + uncertain / _HALF_TRUSTED**2) / (1 + contradiction / _CONTRADICTION**2)
+    trust = torch.where((nearness > 1 / _FARTHEST) & (nearness < 1 / _NEAREST), trust, 0.0)
+    shape = (len(flow), 1, height, width)
+    return Triangulated(1 / nearness.clamp(1 / _FARTHEST, 1 / _NEAREST).reshape(shape), trust.reshape(shape))
 
 
 def cell_rays(intrinsics: Tensor, size: tuple[int, int], stride: int) -> Tensor:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import hashlib
+import itertools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,27 +26,24 @@ from torch import Tensor, nn
 
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
+from ssd_core.model.classical_flow import FARTHEST, ROAD_BELOW, Grey, flow_over_road
 from ssd_core.model.config import Preprocessing
 from ssd_core.model.flow_motion import cell_rays, motion_from_flow
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
 
-Grey: TypeAlias = npt.NDArray[np.uint8]
-Matches: TypeAlias = tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]
-"""Flow (2, h, w) in pixels (u, v), and its weight (h, w)."""
+_Kept: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
+"""Flow and weight at every cell."""
 
 CELL = 4
 """Pixels between two cells of the correlation network's features."""
 
 _FLOW_TOLERANCES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.5)
 """Pixels, one a step of the least squares: classical flow is right to a fraction of one."""
-_KEPT_BYTES = 256 * 2**20
-"""Of flow: some thousand triplets of 280x154, twice for their mirror images."""
-_OUTSIDE = (100.0, 100.0)
-"""Pixels of flow back from outside the image: as good as no match."""
-
-_ROAD_BELOW, _FARTHEST = 1.5, 50.0
-"""Metres: how far below the camera its first idea of the world, a flat road, lies, and how far it sees."""
+_UNIT_WEIGHT = 0.1
+"""Of flow that leads home, against the damping of the least squares."""
+_KEPT_BYTES = 512 * 2**20
+"""Of flow, in float16: 8,000 triplets of 280x154, twice for their mirror images."""
 
 
 class PoseNetConfig(StrictModel):
@@ -53,8 +51,10 @@ class PoseNetConfig(StrictModel):
 
     architecture: Literal["resnet", "correlation", "flow"] = "resnet"
     """`resnet`: ResNet-18 on pairs of images, the paper's, for pretrained encoders. `correlation`: matches image patches, and learns
-    from random weights. `flow`: classical optical flow and the depth network's own depth, nothing to learn; for depth networks whose first
-    guess is a road (`model.camera_input`)."""
+    from random weights. `flow`: classical optical flow and a depth, nothing to learn."""
+    depth: Literal["network", "road"] = "network"
+    """Of `flow`: the depth network's own, for those whose first guess is a road (`model.camera_input`), which then learn from how far the
+    camera drove; or always a flat road's, with which the motion is half as true."""
     normalisation: Literal["group", "frozen_batch"] = "group"
     """Of `resnet`: frozen_batch keeps pretrained statistics, group needs none; with either, gradients don't depend on the batch."""
     translation_scale: pydantic.PositiveFloat = 0.01
@@ -69,8 +69,9 @@ class PosePrediction(NamedTuple):
     neighbours_from_current: Tensor
     """[B, 2, 4, 4] motions to the previous and the next frame, metres."""
     flow: Tensor | None
-    """[B, 2, 2, h, w] pixels (u, v) of movement from the current frame to both, at every fourth pixel; None but from `correlation`, which
-    learns it."""
+    """[B, 2, 2, h, w] pixels (u, v) of movement from the current frame to both, at every fourth pixel; None from `resnet`."""
+    confidence: Tensor | None = None
+    """[B, 2, h, w] from 0 to 1, of flow that is known and not learnt: from `flow` only."""
 
 
 class ResNetPoseNet(nn.Module):
@@ -157,7 +158,7 @@ class CorrelationPoseNet(nn.Module):
         """[B, h, w] metres of the current frame, coarse."""
         height, width = features.shape[-2:]
         x, y = cell_rays(intrinsics, (height, width), CELL).unbind(dim=1)
-        road = y.clamp(min=_ROAD_BELOW / _FARTHEST) / _ROAD_BELOW
+        road = _road_nearness(intrinsics, x)
         change: Tensor = self.nearness(torch.cat([features, torch.stack([x, y], dim=1)], dim=1))[:, 0]
         nearness: Tensor = road * change.clamp(-3, 3).exp()
         return 1 / nearness
@@ -187,32 +188,36 @@ class FlowPoseNet(nn.Module):
     def __init__(self, config: PoseNetConfig) -> None:
         super().__init__()
         self.config = config
-        self._known: collections.OrderedDict[bytes, Matches] = collections.OrderedDict()
+        self._known: collections.OrderedDict[bytes, _Kept] = collections.OrderedDict()
 
     def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
         """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels; depth [B, 1, H, W]
         metres of the current frame.
         """
-        matches = [self._matches(current, neighbour) for current, neighbour in _grey_pairs(images)]
-        flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device) for values in zip(*matches, strict=True))
+        pairs = zip(_grey_pairs(images), itertools.cycle(intrinsics[:, 1].float().cpu().numpy()), strict=False)
+        matches = [self._matches(*pair, matrix) for pair, matrix in pairs]
+        flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device).float() for values in zip(*matches, strict=True))
+        cells = depth.float()[:, 0, ::CELL, ::CELL]
+        if self.config.depth == "road":
+            cells = 1 / _road_nearness(intrinsics[:, 1], cells)
         with torch.autocast(images.device.type, enabled=False):
             motions = motion_from_flow(
                 flow,
-                weight,
-                depth.float()[:, 0, ::CELL, ::CELL].repeat(2, 1, 1),
+                weight / _UNIT_WEIGHT,
+                cells.repeat(2, 1, 1),
                 intrinsics[:, 1].repeat(2, 1, 1),
                 torch.cat([intrinsics[:, 0], intrinsics[:, 2]]),
                 CELL,
                 _FLOW_TOLERANCES,
             )
-        return PosePrediction(torch.stack(motions.chunk(2), dim=1), None)
+        return PosePrediction(*(torch.stack(both.chunk(2), dim=1) for both in (motions, flow, weight)))
 
-    def _matches(self, current: Grey, neighbour: Grey) -> Matches:
+    def _matches(self, current: Grey, neighbour: Grey, matrix: npt.NDArray[np.float32]) -> _Kept:
         """Flow and weight of every cell; the latest are kept, since an epoch brings the same pictures again."""
-        key = hashlib.blake2b(current.tobytes() + neighbour.tobytes(), digest_size=16).digest()
+        key = hashlib.blake2b(current.tobytes() + neighbour.tobytes() + matrix.tobytes(), digest_size=16).digest()
         if key not in self._known:
-            flow, weight = dense_flow(current, neighbour)
-            self._known[key] = flow[:, ::CELL, ::CELL].copy(), weight[::CELL, ::CELL].copy()
+            flow, weight = flow_over_road(current, neighbour, matrix)
+            self._known[key] = flow[:, ::CELL, ::CELL].astype(np.float16), weight[::CELL, ::CELL].astype(np.float16)
         self._known.move_to_end(key)
         found = self._known[key]
         while self._known and len(self._known) * sum(value.nbytes for value in found) > _KEPT_BYTES:
@@ -220,20 +225,13 @@ class FlowPoseNet(nn.Module):
         return found
 
 
+def _road_nearness(intrinsics: Tensor, like: Tensor) -> Tensor:
+    """[B, h, w] inverse metres, at cells, of a first idea of the world."""
+    y = cell_rays(intrinsics, (like.shape[-2], like.shape[-1]), CELL)[:, 1]
+    return y.clamp(min=ROAD_BELOW / FARTHEST) / ROAD_BELOW
+
+
 PoseNet: TypeAlias = ResNetPoseNet | CorrelationPoseNet | FlowPoseNet
-
-
-def dense_flow(current: Grey, neighbour: Grey) -> Matches:
-    """Where pixels of one uint8 (H, W) image are in another: float32 (2, H, W) pixels (u, v), and weights (H, W), small where the flow
-    back doesn't lead home.
-    """
-    search: Any = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
-    search.setFinestScale(0)
-    forward, backward = search.calc(current, neighbour, None), search.calc(neighbour, current, None)
-    v, u = np.mgrid[: current.shape[0], : current.shape[1]].astype(np.float32)
-    there = cv2.remap(backward, u + forward[..., 0], v + forward[..., 1], cv2.INTER_LINEAR, borderValue=_OUTSIDE)
-    astray = np.square(forward + there).sum(axis=-1)
-    return forward.transpose(2, 0, 1), 1 / (0.1 + astray)
 
 
 def _grey_pairs(images: Tensor) -> Iterator[tuple[Grey, Grey]]:

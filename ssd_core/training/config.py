@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 import pydantic
 
 from ssd_core.model.config import ConvolutionalSize, EncoderSize, LiteSize, ResNetSize, check_input_size
+from ssd_core.model.convolutional import FLAT_ROAD
 from ssd_core.storage.configuration import StrictModel
 
 _SIZES = {"vit": get_args(EncoderSize), "resnet": get_args(ResNetSize), "efficientnet": get_args(LiteSize)}
@@ -72,6 +73,8 @@ class ModelConfig(StrictModel):
     early_share: float = pydantic.Field(default=0.8, ge=0, le=1)
     camera_input: bool = False
     """The network also sees where each pixel lies from the principal point, for data of many cameras, crops and mountings."""
+    camera_height: pydantic.PositiveFloat = FLAT_ROAD
+    """Metres above the road, of the cameras learnt from; where a convolutional network that sees its camera begins with a flat road."""
     min_depth: pydantic.PositiveFloat = 0.1
     max_depth: pydantic.PositiveFloat = 80.0
     """Metres; the range to learn."""

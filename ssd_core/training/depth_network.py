@@ -62,7 +62,9 @@ def make_model(config: ModelConfig, description: ModelDescription, seed: int) ->
     if config.architecture == "vit":
         model = DepthModel.create(cast("EncoderSize", config.size), description, seed)
     else:
-        model = ConvolutionalDepthModel.create_convolutional(cast("ConvolutionalSize", config.size), description, seed)
+        model = ConvolutionalDepthModel.create_convolutional(
+            cast("ConvolutionalSize", config.size), description, seed, config.camera_height
+        )
     if config.encoder is not None:
         load_encoder(model, config.encoder)
     return model

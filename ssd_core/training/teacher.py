@@ -18,11 +18,14 @@ from ssd_core.data.triplets import Augmentation
 from ssd_core.images.colour_map import colourise_depth
 from ssd_core.images.contact_sheet import contact_sheet
 from ssd_core.losses.flow import flow_loss
+from ssd_core.losses.ground import drives_along, farthest_road, ground_loss
 from ssd_core.losses.photometric import minimum_reprojection
 from ssd_core.losses.smoothness import smoothness_loss
+from ssd_core.losses.triangulation import triangulation_loss
 from ssd_core.losses.velocity import velocity_loss
 from ssd_core.model.checkpoint import save_checkpoint
 from ssd_core.model.depth_model import DepthModel
+from ssd_core.model.flow_motion import triangulate
 from ssd_core.model.pose_net import CELL, PoseNet, PoseNetConfig, PosePrediction, create_pose_net, save_pose_net
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
@@ -38,6 +41,9 @@ POSE_NET_FOLDER = "pose_net"
 _AGREEMENT = 2.0
 """Classical flow that fails, as on fast motorways, can't be taught: the velocity loss would push depth up instead, until too short a flow
 meant the right distance. Where both lengths differ by more than this, it has no say."""
+
+_SURE = 0.5
+"""Confidence in flow from which on something is told to move by itself."""
 
 
 class VideoData(StrictModel):
@@ -72,6 +78,11 @@ class TeacherLoss(StrictModel):
     """What makes depth metric; 0 trains without scale, which needs neither poses nor speeds."""
     flow: pydantic.NonNegativeFloat = 0.1
     """Photometric error of the flow that the pose network `correlation` finds; ours."""
+    triangulation: pydantic.NonNegativeFloat = 0.0
+    """Relative difference from the depth that the flow of the pose network `flow` and the motion give, where they do; ours."""
+    ground: pydantic.NonNegativeFloat = 0.0
+    """How far depth reaches below a road `model.camera_height` metres under the camera; with the pose network `flow`, what drives along
+    is then left out of the other losses. Ours."""
     divisors: tuple[pydantic.PositiveInt, ...] = pydantic.Field(default=(1,), min_length=1)
     """The losses are means over images with sides divided by these; [2, 4] finds its way from random weights, 1 sees thin things."""
 
@@ -96,10 +107,10 @@ class TeacherConfig(TrainingConfig):
     def _begins_with_a_road(self) -> TeacherConfig:
         model = self.model
         begins_with_a_road = model.start != "random" or (model.camera_input and model.architecture != "vit")
-        if self.pose.architecture == "flow" and not begins_with_a_road:
+        if self.pose.architecture == "flow" and self.pose.depth == "network" and not begins_with_a_road:
             raise ValueError(
                 "pose.architecture: 'flow' takes the depth network's depth, which must begin with a road: "
-                "model.architecture=efficientnet (or resnet) with model.camera_input=true, or pose.architecture=correlation"
+                "model.architecture=efficientnet (or resnet) with model.camera_input=true, or pose.depth=road"
             )
         return self
 
@@ -109,6 +120,14 @@ class VideoPrediction(NamedTuple):
 
     depth: Tensor
     pose: PosePrediction
+
+
+class _FlowDepth(NamedTuple):
+    """At the cells of classical flow, all [B, 1, h, w]: metres, how far they are believed (0 to 1), and where something drives along."""
+
+    depth: Tensor
+    trust: Tensor
+    moves: Tensor
 
 
 class TeacherNetworks(nn.Module):
@@ -168,10 +187,12 @@ class TeacherTask:
 
     def _terms(self, prediction: VideoPrediction, images: Tensor, batch: Mapping[str, Any]) -> dict[str, Tensor]:
         weights, motions = self.config.loss, prediction.pose.neighbours_from_current.float()
+        from_flow = self._from_flow(prediction.pose, batch)
+        left_out = None if from_flow is None else from_flow.moves
         photometric, smoothness, moving = [], [], []
         for divisor in weights.divisors:
             views = synthesise(images, batch["intrinsics"], prediction.depth, motions, divisor)
-            result = minimum_reprojection(views.target, views.warped, views.sources)
+            result = minimum_reprojection(views.target, views.warped, views.sources, _resized(left_out, views.target))
             photometric.append(result.loss)
             smoothness.append(smoothness_loss(views.disparity, views.target))
             moving.append(result.moving.float().mean())
@@ -183,10 +204,32 @@ class TeacherTask:
                 distances = _believable(distances, motions)
             terms["velocity"] = _known_velocity_loss(motions, distances)
             loss = loss + weights.velocity * terms["velocity"]
-        if prediction.pose.flow is not None and weights.flow:
+        if from_flow is None and prediction.pose.flow is not None and weights.flow:
             terms["flow"] = _mean_flow_loss(images, prediction.pose.flow)
             loss = loss + weights.flow * terms["flow"]
+        if from_flow is not None and weights.triangulation:
+            depth = resize_by_inverse_depth(prediction.depth, (images.shape[-2], images.shape[-1]))[..., ::CELL, ::CELL]
+            terms["triangulation"] = triangulation_loss(depth, from_flow.depth, from_flow.trust)
+            loss = loss + weights.triangulation * terms["triangulation"]
+        if weights.ground:
+            depth = prediction.depth
+            farthest = farthest_road(batch["input_intrinsics"], self.config.model.camera_height, (depth.shape[-2], depth.shape[-1]))
+            terms["ground"] = ground_loss(depth, farthest)
+            loss = loss + weights.ground * terms["ground"]
         return {"loss": loss, **terms, "moving": torch.stack(moving).mean()}
+
+    def _from_flow(self, pose: PosePrediction, batch: Mapping[str, Any]) -> _FlowDepth | None:
+        """None but with the pose network `flow`."""
+        if pose.flow is None or pose.confidence is None:
+            return None
+        # Motions as long as was driven, where that is known and believable, so that depth is pulled to metres.
+        motions, intrinsics = _as_long_as_driven(pose, batch["distances"]), batch["intrinsics"]
+        found = triangulate(pose.flow, pose.confidence, motions, intrinsics[:, [1, 0, 2]], CELL)
+        size = (pose.flow.shape[-2], pose.flow.shape[-1])
+        moves = drives_along(found.depth, farthest_road(intrinsics[:, 1], self.config.model.camera_height, size, CELL))
+        if not self.config.loss.ground:
+            moves = torch.zeros_like(moves)
+        return _FlowDepth(found.depth, found.trust * ~moves, moves & (pose.confidence > _SURE).all(dim=1, keepdim=True))
 
     def validate(self) -> dict[str, float]:
         """Photometric loss, errors of the motion, and of depth by condition; `score` is the absRel by day where depth is known
@@ -271,6 +314,25 @@ def _known_velocity_loss(motions: Tensor, distances: Tensor) -> Tensor:
     known = torch.isfinite(distances)
     lengths = motions[:, :, :3, 3][known]
     return velocity_loss(lengths, distances[known]) if len(lengths) else motions.sum() * 0
+
+
+def _resized(mask: Tensor | None, like: Tensor) -> Tensor | None:
+    """Of cells, to the size of images; a cell counts for its neighbours too, since flow is blurred."""
+    if mask is None:
+        return None
+    wider = torch.nn.functional.max_pool2d(mask.float(), 3, stride=1, padding=1)
+    return torch.nn.functional.interpolate(wider, like.shape[-2:], mode="nearest") > 0
+
+
+def _as_long_as_driven(pose: PosePrediction, distances: Tensor) -> Tensor:
+    """Motions [B, 2, 4, 4], constants, of measured length where that is known and believable."""
+    motions = pose.neighbours_from_current.detach().float()
+    believable = _believable(distances, motions)
+    lengths = motions[:, :, :3, 3].norm(dim=-1)
+    factors = torch.where(torch.isfinite(believable), believable / lengths, 1.0)
+    scaled = motions.clone()
+    scaled[:, :, :3, 3] *= factors[..., None]
+    return scaled
 
 
 def _mean_flow_loss(images: Tensor, flow: Tensor) -> Tensor:

@@ -9,12 +9,14 @@ import torch
 
 from ssd_core.geometry.warp import WarpedImage
 from ssd_core.losses.flow import flow_loss
+from ssd_core.losses.ground import drives_along, farthest_road, ground_loss
 from ssd_core.losses.photometric import minimum_reprojection, photometric_error, reprojection_error, structural_dissimilarity
 from ssd_core.losses.reduction import mean_over_images
 from ssd_core.losses.semantic import semantic_loss
 from ssd_core.losses.smoothness import smoothness_loss
 from ssd_core.losses.supervised import log_gradient_loss, scale_invariant_log_loss, sky_loss
 from ssd_core.losses.teacher import distillation_loss, reliability_mask
+from ssd_core.losses.triangulation import triangulation_loss
 from ssd_core.losses.velocity import velocity_loss
 
 
@@ -201,6 +203,50 @@ def test_flow_loss_is_lowest_where_pixels_went_and_gradients_are_right() -> None
     assert flow_loss(current, current, torch.zeros_like(flow), 4).item() == pytest.approx(0, abs=1e-9)
     small = torch.full((1, 2, 2, 2), 0.3, dtype=torch.float64, requires_grad=True)
     assert torch.autograd.gradcheck(lambda f: flow_loss(current[..., :8, :8], neighbour[..., :8, :8], f, 4), (small,))
+
+
+def test_triangulation_loss_is_the_relative_difference_by_trust() -> None:
+    found = torch.tensor([[[[4.0, 10.0, 60.0]]], [[[5.0, 5.0, 5.0]]]]).double()
+    trust = torch.tensor([[[[1.0, 0.5, 0.0]]], [[[0.0, 0.0, 0.0]]]]).double()
+    depth = (found * torch.tensor([2.0, 3.0, 7.0]).double()).requires_grad_()
+    loss = triangulation_loss(depth, found, trust)
+    assert loss.item() == pytest.approx((math.log(2) + math.log(3) / 2) / 6)
+    loss.backward()
+    assert depth.grad is not None and (depth.grad[0, 0, 0, :2] > 0).all() and not depth.grad[1].any()
+    assert triangulation_loss(found, found, trust).item() == 0
+
+
+def test_nothing_is_below_the_road() -> None:
+    matrix = torch.tensor([[[90.0, 0, 63.5], [0, 92.0, 20.5], [0, 0, 1]]], dtype=torch.float64)
+    rows = torch.arange(72, dtype=torch.float64)[:, None].expand(72, 128)
+    road = (1.5 * 92 / (rows - 20.5).clamp(min=1e-3)).clamp(max=40)[None, None]
+    farthest = farthest_road(matrix, 1.5, (72, 128))
+    # 50.5 rows below the horizon y/z is .55; the road may fall by 3 cm a metre: 1.5 / (.55 - .03).
+    assert farthest[0, 0, 71, 0].item() == pytest.approx(1.5 / (50.5 / 92 - 0.03))
+    assert torch.isinf(farthest[0, 0, :27]).all() and torch.isfinite(farthest[0, 0, 28:]).all()
+    torch.testing.assert_close(farthest_road(matrix, 1.5, (18, 32), 4), farthest[..., ::4, ::4])
+    assert ground_loss(road, farthest).item() == 0
+    assert ground_loss(3 * farthest, farthest).item() == pytest.approx(math.log(3))
+    deep = (1.5 * farthest).where(torch.isfinite(farthest), road).requires_grad_()
+    ground_loss(deep, farthest).backward()
+    assert deep.grad is not None and (deep.grad[:, :, 28:] > 0).all() and not deep.grad[:, :, :27].any()
+
+
+def test_what_seems_to_be_below_the_road_drives_along() -> None:
+    farthest = torch.tensor([[[[torch.inf, 30.0, 10.0, 10.0, 10.0]]]])
+    seeming = torch.tensor([[[[200.0, 31.0, 200.0, 15.0, 8.0]]]])
+    assert drives_along(seeming, farthest).tolist() == [[[[False, False, True, True, False]]]]
+
+
+def test_pixels_that_are_left_out_count_for_nothing() -> None:
+    target, source = images(1, 3, 8, 8), images(1, 3, 8, 8, seed=1)
+    warped = [WarpedImage(source, everywhere(target))] * 2
+    half = everywhere(target).clone()
+    half[..., 4:] = False
+    left = minimum_reprojection(target, warped, [source, source], half)
+    assert not left.kept[..., :4].any() and left.kept[..., 4:].all()
+    expected = photometric_error(target, source)[..., 4:].mean()
+    torch.testing.assert_close(left.loss, expected)
 
 
 def test_the_better_view_explains_each_pixel_and_unseen_pixels_are_unexplained() -> None:

@@ -13,7 +13,8 @@ from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.geometry.warp import backproject, project, transform, warp_image
 from ssd_core.model import pose_net
 from ssd_core.model.checkpoint import ModelLoadError, load_network
-from ssd_core.model.flow_motion import motion_from_flow
+from ssd_core.model.classical_flow import flow_over_road
+from ssd_core.model.flow_motion import motion_from_flow, triangulate
 from ssd_core.model.pose_net import (
     CELL,
     CorrelationPoseNet,
@@ -21,7 +22,6 @@ from ssd_core.model.pose_net import (
     ResNetPoseNet,
     correlate,
     create_pose_net,
-    dense_flow,
     load_pose_net,
     save_pose_net,
 )
@@ -67,6 +67,28 @@ def test_driving_forward_the_picture_flows_outwards_and_the_motion_comes_back_fr
         flow = true_flow(depth, motion)[:, :, ::CELL, ::CELL]
         found = motion_from_flow(flow, torch.ones(1, 18, 32).double(), depth[:, 0, ::CELL, ::CELL], INTRINSICS, INTRINSICS, CELL)
         torch.testing.assert_close(found, motion, atol=2e-3, rtol=0)
+
+
+def test_flow_and_motion_give_depth_where_they_tell_it() -> None:
+    depth, back = street_depth(), invert_motion(FORWARD)
+    flow = torch.stack([true_flow(depth, motion)[0, :, ::CELL, ::CELL] for motion in (back, FORWARD)])[None]
+    motions, matrices = torch.stack([back, FORWARD], dim=1), INTRINSICS[:, None].repeat(1, 3, 1, 1)
+    sure = torch.ones(1, 2, 18, 32).double()
+    found = triangulate(flow, sure, motions, matrices, CELL)
+    cells = depth[..., ::CELL, ::CELL]
+    believed = found.trust > 0.5
+    assert 0.3 < believed.double().mean() < 0.95
+    torch.testing.assert_close(found.depth[believed], cells[believed], rtol=1e-6, atol=0)
+    # The wall straight ahead hardly moves, however near it is.
+    assert found.trust[0, 0, 9, 15] < 0.1
+    assert not triangulate(flow, 0 * sure, motions, matrices, CELL).trust.any()
+    # Flow across the lines on which a drive moves points, and flow as of something behind the camera, is no depth.
+    across, behind = flow.clone(), flow.clone()
+    across[:, :, 1, 12:14, 5:9] += 4.0
+    still = torch.stack([true_flow(torch.full_like(depth, 1e6), motion)[0, :, ::CELL, ::CELL] for motion in (back, FORWARD)])[None]
+    behind[..., 12:14, 20:24] = (2 * still - flow)[..., 12:14, 20:24]
+    assert triangulate(across, sure, motions, matrices, CELL).trust[0, 0, 12:14, 5:9].max() < 0.2
+    assert not triangulate(behind, sure, motions, matrices, CELL).trust[0, 0, 12:14, 20:24].any()
 
 
 def test_what_moves_by_itself_and_wrong_matches_hardly_count() -> None:
@@ -152,21 +174,34 @@ def test_classical_flow_and_depth_give_the_motion_and_the_motion_teaches_depth()
     assert float((depth.grad * depth).sum()) == pytest.approx(1.1, rel=0.15)
 
 
+def test_with_a_road_for_depth_the_motion_is_the_same_whatever_the_network_says() -> None:
+    triplet, matrix = images(seed=2), intrinsics()
+    net = create_pose_net(PoseNetConfig(architecture="flow", depth="road"))
+    depth = depths().requires_grad_()
+    found, other = (net(triplet, matrix, factor * depth).neighbours_from_current for factor in (1, 3))
+    torch.testing.assert_close(found, other, atol=0, rtol=0)
+    assert not found.requires_grad
+    v = torch.arange(64.0)[:, None].expand(64, 96) - 34.2
+    road = (1.5 * 92 / v.clamp(min=1e-6)).clamp(max=50)[None, None]
+    by_depth = create_pose_net(PoseNetConfig(architecture="flow"))(triplet, matrix, road).neighbours_from_current
+    torch.testing.assert_close(found, by_depth)
+
+
 def test_flow_of_pictures_seen_before_is_not_sought_again_and_not_kept_forever(monkeypatch: pytest.MonkeyPatch) -> None:
     sought: list[float] = []
 
-    def count(current: np.ndarray, neighbour: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def count(*arguments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         sought.append(1.0)
-        return dense_flow(current, neighbour)
+        return flow_over_road(*arguments)
 
-    monkeypatch.setattr(pose_net, "dense_flow", count)
+    monkeypatch.setattr(pose_net, "flow_over_road", count)
     net = create_pose_net(PoseNetConfig(architecture="flow"))
     first, again = (net(images(seed=1), intrinsics(), depths()).neighbours_from_current for _ in range(2))
     assert len(sought) == 2
     torch.testing.assert_close(again, first, atol=0, rtol=0)
     net(images(seed=3), intrinsics(), depths())
     assert len(sought) == 4
-    monkeypatch.setattr(pose_net, "_KEPT_BYTES", 3 * 16 * 24 * 12)
+    monkeypatch.setattr(pose_net, "_KEPT_BYTES", 3 * 16 * 24 * 6)
     net(images(seed=2), intrinsics(), depths())
     net(images(seed=2), intrinsics(), depths())
     assert len(sought) == 6

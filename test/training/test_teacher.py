@@ -148,7 +148,7 @@ def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> N
     model = {"architecture": "resnet", "size": "half", "input_size": [112, 70], "camera_input": True}
     task = make_task(video, pose={"architecture": "flow"}, model=model)
     losses = task.losses(task.module, single_batch(task.dataset[0], task.networks), 0)
-    assert "flow" not in losses and len(task.parameter_groups()) == 2
+    assert not {"flow", "triangulation", "ground"} & set(losses) and len(task.parameter_groups()) == 2
     losses["velocity"].backward()
     assert sum(float(parameter.grad.abs().sum()) for parameter in task.networks.depth.parameters() if parameter.grad is not None) > 0
     batch = single_batch(task.dataset[0], task.networks)
@@ -157,6 +157,34 @@ def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> N
     assert not any(parameter.grad is not None and parameter.grad.any() for parameter in task.networks.depth.parameters())
     with pytest.raises(ConfigurationError, match=r"'flow' .* must begin with a road: .*camera_input=true"):
         make_task(video, pose={"architecture": "flow"}, model=model | {"camera_input": False})
+    make_task(video, pose={"architecture": "flow", "depth": "road"}, model=model | {"camera_input": False})
+
+
+def test_flow_and_the_road_teach_depth_but_not_what_drives_along(video: Path) -> None:
+    model = {"architecture": "resnet", "size": "half", "input_size": [112, 70], "camera_input": True, "camera_height": 1.5}
+    loss = {"triangulation": 0.5, "ground": 0.2}
+    task = make_task(video, pose={"architecture": "flow"}, model=model, loss=loss)
+    batch = single_batch(task.dataset[0], task.networks)
+    losses = task.losses(task.module, batch, 0)
+    others = losses["photometric"] + 1e-3 * losses["smoothness"] + 0.02 * losses["velocity"]
+    torch.testing.assert_close(losses["loss"], others + 0.5 * losses["triangulation"] + 0.2 * losses["ground"])
+    losses["triangulation"].backward()
+    assert sum(float(parameter.grad.abs().sum()) for parameter in task.networks.depth.parameters() if parameter.grad is not None) > 0
+
+    pose = task._predict(batch).pose
+    assert pose.flow is not None and pose.confidence is not None
+    found = task._from_flow(pose, batch)
+    assert found is not None and found.trust.max() > 0.5
+    row = found.trust.shape[-2] - 3
+    assert not found.moves[0, 0, row].all()
+    # A row of the road near the camera that doesn't flow: somebody is there who drives as fast.
+    flow, confidence = pose.flow.clone(), pose.confidence.clone()
+    flow[..., row, :], confidence[..., row, :] = 0.0, 1.0
+    along = task._from_flow(pose._replace(flow=flow, confidence=confidence), batch)
+    assert along is not None and along.moves[0, 0, row].float().mean() > 0.7 and not (along.trust * along.moves).any()
+    without = make_task(video, pose={"architecture": "flow"}, model=model, loss={"triangulation": 0.5})
+    anywhere = without._from_flow(pose._replace(flow=flow, confidence=confidence), batch)
+    assert anywhere is not None and not anywhere.moves.any()
 
 
 def test_standing_still_is_a_distance_to_learn_from(video: Path) -> None:
