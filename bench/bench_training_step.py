@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a step of the teacher costs beside the networks' bare forward and backward. Run by hand.
 
-    python bench/bench_training_step.py [--recipe training/recipes/teacher_rendered.yaml] [--steps 10] [key=value ...]
+    python bench/bench_training_step.py [--recipe training/recipes/teacher_rendered_scratch.yaml] [--steps 10] [key=value ...]
 
 Pictures are 640x360 JPEGs of noise over gradients, written first; loading, losses, clipping and the optimiser count in the whole step.
 """
@@ -35,7 +35,7 @@ CAMERA = PinholeCamera.from_field_of_view(640, 360, 64.0)
 def main() -> None:
     """Print milliseconds of the bare networks and of whole steps, and their ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--recipe", type=Path, default=Path(__file__).parents[1] / "training" / "recipes" / "teacher_rendered.yaml")
+    parser.add_argument("--recipe", type=Path, default=Path(__file__).parents[1] / "training" / "recipes" / "teacher_rendered_scratch.yaml")
     parser.add_argument("--steps", type=int, default=10)
     parser.add_argument("overrides", nargs="*")
     options = parser.parse_args()
