@@ -27,6 +27,7 @@ PredictDepth = Callable[[Sample], Depth]
 
 _MOST_PRIOR_FRAMES = 200
 _PRIOR_STEP = 5
+_LEAST_DEPTH = 1e-3
 _PRIOR = "row prior, absRel-optimal"
 
 
@@ -37,10 +38,13 @@ class FrameErrors(NamedTuple):
     condition: str
     abs_rel: float
     abs_rel_median: float
-    """After scaling by the median of truth/prediction."""
+    """After scaling by `scale`."""
     d1: float
     scale: float
-    """That median."""
+    """Median of the truth over that of the prediction (see `median_scale`): where there is much near and much far, a small error of shape
+    moves it far from 1."""
+    ratio: float
+    """Median of truth/prediction over the pixels; what is too near and what is too far are equally many at 1."""
 
 
 class _Instant(NamedTuple):
@@ -60,16 +64,17 @@ class DepthJudge:
         self._prior_errors: dict[str, float] | None = None
 
     def figures(self, predict: PredictDepth) -> dict[str, float]:
-        """For each condition "<condition>/abs_rel", ".../abs_rel_median", ".../d1", ".../scale" (median of truth/prediction) and
-        ".../row_prior", the absRel of the row prior that was chosen for its absRel.
+        """For each condition "<condition>/abs_rel", ".../abs_rel_median", ".../d1", ".../scale" and ".../ratio" (medians over frames)
+        and ".../row_prior", the absRel of the row prior that was chosen for its absRel.
         """
         collected: dict[str, list[FrameErrors]] = {}
         for errors in self.measure(predict):
             collected.setdefault(errors.condition, []).append(errors)
         figures: dict[str, float] = {}
         for condition, values in sorted(collected.items()):
-            raw, scaled, close, ratio = np.array([errors[2:] for errors in values]).T
-            named = {"abs_rel": raw.mean(), "abs_rel_median": scaled.mean(), "d1": close.mean(), "scale": np.median(ratio)}
+            raw, scaled, close, scale, ratio = np.array([errors[2:] for errors in values]).T
+            named = {"abs_rel": raw.mean(), "abs_rel_median": scaled.mean(), "d1": close.mean()}
+            named |= {"scale": np.median(scale), "ratio": np.median(ratio)}
             named |= {"row_prior": self._priors()[condition]} if condition in self._priors() else {}
             figures |= {f"{condition}/{name}": float(value) for name, value in named.items()}
         return figures
@@ -95,7 +100,9 @@ class DepthJudge:
             return None
         scaled = depth_metrics(depth * scale, truth, self._cap)
         assert scaled is not None
-        return FrameErrors(frame.sequence, frame.condition, metrics["abs_rel"], scaled["abs_rel"], metrics["d1"], scale)
+        counts = np.isfinite(truth) & (truth > 0) & (truth <= self._cap)
+        ratio = float(np.median(truth[counts] / depth[counts].clip(_LEAST_DEPTH)))
+        return FrameErrors(frame.sequence, frame.condition, metrics["abs_rel"], scaled["abs_rel"], metrics["d1"], scale, ratio)
 
     def _priors(self) -> dict[str, float]:
         if self._prior_errors is None:

@@ -125,7 +125,7 @@ def test_depth_of_a_canonical_camera_is_scaled_to_the_one_at_hand(video: Path) -
 def test_a_run_validates_draws_and_writes_what_estimator_and_student_load(recipe: Path, tmp_path: Path) -> None:
     trainer, figures = run_training(recipe, tmp_path / "out", [], Console(quiet=True))
     assert trainer.is_finished
-    names = ("abs_rel", "abs_rel_median", "d1", "scale", "row_prior")
+    names = ("abs_rel", "abs_rel_median", "d1", "scale", "ratio", "row_prior")
     motion = {"motion/metres", "motion/metres_constant_speed", "motion/degrees", "motion/degrees_no_turning"}
     assert set(figures) == {"score", "photometric", *motion, *(f"day-clear/{name}" for name in names)}
     assert figures["score"] == figures["day-clear/abs_rel"]
