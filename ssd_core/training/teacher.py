@@ -112,6 +112,8 @@ class TeacherConfig(TrainingConfig):
                 "pose.architecture: 'flow' takes the depth network's depth, which must begin with a road: "
                 "model.architecture=efficientnet (or resnet) with model.camera_input=true, or pose.depth=road"
             )
+        if self.loss.triangulation and self.pose.architecture != "flow":
+            raise ValueError("loss.triangulation: only the flow of pose.architecture=flow tells depth; set one or the other")
         return self
 
 
@@ -144,7 +146,10 @@ class TeacherNetworks(nn.Module):
 
 
 class TeacherTask:
-    """L_T = L_photometric + smoothness * L_smooth + velocity * L_velocity (+ flow * L_flow for the correlation pose network)."""
+    """L_T = L_photometric + smoothness * L_smooth + velocity * L_velocity.
+
+    Where asked for also flow * L_flow (of the correlation pose network), triangulation * L_triangulation and ground * L_ground.
+    """
 
     higher_is_better = False
 

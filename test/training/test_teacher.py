@@ -158,6 +158,8 @@ def test_with_classical_flow_the_distance_driven_teaches_depth(video: Path) -> N
     with pytest.raises(ConfigurationError, match=r"'flow' .* must begin with a road: .*camera_input=true"):
         make_task(video, pose={"architecture": "flow"}, model=model | {"camera_input": False})
     make_task(video, pose={"architecture": "flow", "depth": "road"}, model=model | {"camera_input": False})
+    with pytest.raises(ConfigurationError, match=r"loss.triangulation: .*pose.architecture=flow"):
+        make_task(video, loss={"triangulation": 0.3})
 
 
 def test_flow_and_the_road_teach_depth_but_not_what_drives_along(video: Path) -> None:
