@@ -18,6 +18,7 @@ by itself and for wrong matches."""
 _DAMPING = (1e-4, 1e-2)
 """Added to the normal equations for translation (1/m^2) and rotation, so that they can be solved even where nothing is known."""
 _NEAREST, _FARTHEST = 0.5, 200.0
+"""Metres: nearer points are taken for this near when they are projected; depth from flow is within both."""
 _FLOW_ERROR = 0.3
 """Pixels that classical flow is usually wrong by."""
 _HALF_TRUSTED = 0.1
@@ -67,7 +68,7 @@ class Triangulated(NamedTuple):
     """What a camera's motion and optical flow say of the points it saw."""
 
     depth: Tensor
-    """[B, 1, h, w] metres along Z, between `nearest` and `farthest`."""
+    """[B, 1, h, w] metres along Z, from 0.5 to 200."""
     trust: Tensor
     """[B, 1, h, w] from 0 to 1: half where depth is known to a tenth; 0 where flow contradicts a motion of the camera alone."""
 
