@@ -87,7 +87,7 @@ class Darkroom:
         thumbnail = np.frombuffer(read, dtype=np.float16).reshape(height, width, 4).astype(np.float32)
         exposure = model.exposure(weather.exposure, thumbnail, weather.brightness)
         has_streaks = model.streaks > 0 and weather.is_night
-        self._spill_light(1.4 / exposure, model, has_streaks)
+        self._spill_light(1.4 / exposure, weather.glare, model, has_streaks)
         moved, turned = shot.motion()
         sun = self._seen_sun(shot, thumbnail)
         features = _features(shot, smooth, has_streaks, moved, turned, sun)
@@ -102,15 +102,15 @@ class Darkroom:
         set_uniforms(program, {"source": 0, **uniforms})
         self._graphics.draw_screen(program)
 
-    def _spill_light(self, threshold: float, model: CameraModel, has_streaks: bool) -> None:
+    def _spill_light(self, threshold: float, ceiling: float, model: CameraModel, has_streaks: bool) -> None:
         glare, (width, height) = self._graphics.screen_program("glare.frag"), self._quarter
-        across, down = {"stride": (1 / width, 0.0), "tail": 0.0}, {"stride": (0.0, 1 / height), "tail": 0.0}
-        self._pass(glare, self._coarse.texture, self._streaks, {**across, "threshold": threshold})
-        self._pass(glare, self._streaks.texture, self._halo, {**down, "threshold": 0.0})
+        round_spot = {"tail": 0.0, "ceiling": ceiling}
+        self._pass(glare, self._coarse.texture, self._streaks, {**round_spot, "stride": (1 / width, 0.0), "threshold": threshold})
+        self._pass(glare, self._streaks.texture, self._halo, {**round_spot, "stride": (0.0, 1 / height), "threshold": 0.0})
         if has_streaks:
             along = np.array([np.sin(model.streak_angle) / width, np.cos(model.streak_angle) / height]) * _STREAK_STEP
-            stride = {"stride": (float(along[0]), float(along[1])), "tail": _STREAK_TAIL * model.streaks}
-            self._pass(glare, self._coarse.texture, self._streaks, {**stride, "threshold": threshold})
+            streak = {"stride": (float(along[0]), float(along[1])), "tail": _STREAK_TAIL * model.streaks, "ceiling": ceiling}
+            self._pass(glare, self._coarse.texture, self._streaks, {**streak, "threshold": threshold})
 
     def _seen_sun(self, shot: Shot, thumbnail: npt.NDArray[np.float32]) -> tuple[float, float, float]:
         u, v, share = shot.sun_on_screen()

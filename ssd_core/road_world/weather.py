@@ -38,7 +38,8 @@ class Weather:
     faces up (0 to 1); rain and snowfall are what is in the air. air_light: brightness of drops and flakes in the air. exposure shows
     an average street well, brightness is what automatic exposure aims at (geometric mean); shutter is the exposure time in seconds, noise
     that of the sensor, 1 would be as bright as white. glow: emission of headlights, tail lights, street lamps and signals, multiples of
-    their colour; lamp_colour and headlights: how brightly lamps and headlights shine on their surroundings.
+    their colour; lamp_colour and headlights: how brightly lamps and headlights shine on their surroundings; glare: above this brightness
+    no more light spills over the lens.
     """
 
     sun_direction: Array
@@ -62,6 +63,7 @@ class Weather:
     glow: Array
     lamp_colour: Array
     headlights: float = 1.0
+    glare: float = 12.0
     in_shade: float = 1.0
     lit_windows: float = 0.0
     wetness: float = 0.0
@@ -116,14 +118,14 @@ def _under_the_sun(rng: np.random.Generator, elevation: float) -> Weather:
         cloud_colour=0.55 * sun + 0.5 * horizon,
         cloud_cover=cover,
         cloud_shape=_clouds(rng),
-        fog_density=float(np.exp(rng.uniform(np.log(0.0001), np.log(0.0018)))),
+        fog_density=_between(rng, 0.0001, 0.0018),
         fog_height=70.0,
         fog_colour=horizon * 0.92,
         air_light=horizon,
         exposure=1.15 / _brightness(0.75 * upwards + sky_light),
         shutter=rng.uniform(0.0003, 0.002),
         noise=0.006,
-        brightness=float(np.exp(rng.uniform(np.log(0.09), np.log(0.22)))),
+        brightness=_between(rng, 0.09, 0.22),
         in_shade=rng.uniform(0.45, 0.95),
         has_shadows=True,
         glow=np.array([float(rng.choice([0.15, 3.0])), 0.5, 0.2, 2.5]),
@@ -193,7 +195,7 @@ def _day_rain(rng: np.random.Generator) -> Weather:
 def _fog(rng: np.random.Generator) -> Weather:
     gray = np.array([0.64, 0.66, 0.68]) * rng.uniform(0.6, 1.2)
     # Visibility, at which five hundredths of the contrast are left, from dense fog to mist.
-    visibility = float(np.exp(rng.uniform(np.log(60.0), np.log(400.0))))
+    visibility = _between(rng, 60.0, 400.0)
     return _without_sun(
         rng,
         horizon=gray,
@@ -201,7 +203,7 @@ def _fog(rng: np.random.Generator) -> Weather:
         cloud_colour=gray,
         cloud_shape=(0.7, 0.5, 0.0, 0.3),
         fog_density=3.0 / visibility,
-        fog_height=float(np.exp(rng.uniform(np.log(15.0), np.log(250.0)))),
+        fog_height=_between(rng, 15.0, 250.0),
         glow=np.array([5.0, 4.0, float(rng.choice([0.2, 3.0])), 4.0]),
         lit_windows=0.15,
         wetness=0.0,
@@ -234,11 +236,17 @@ def _snow(rng: np.random.Generator) -> Weather:
 
 
 def _night(rng: np.random.Generator) -> Weather:
-    """From a city under a lit sky to a country road with nothing but headlights."""
+    """From a city under a lit sky to a country road with nothing but headlights, through a sensor of one of two kinds.
+
+    Some expose so short, for the sake of all cameras on a rig, that most of the street stays black and noisy (nuScenes); others
+    long, so that what passes by is dragged along and lamps are white discs (RobotCar).
+    """
     city = float(rng.choice([rng.uniform(0.0, 0.15), rng.uniform(0.35, 1.0)], p=[0.25, 0.75]))
-    lamps = 0.0 if city < 0.1 else float(np.exp(rng.uniform(np.log(0.5), np.log(4.0))))
+    lamps = 0.0 if city < 0.1 else _between(rng, 0.3, 4.0)
     haze = (np.array([0.008, 0.009, 0.012]) + city * np.array([0.034, 0.028, 0.022])) * rng.uniform(0.6, 1.3)
     cover = rng.uniform(0.1, 0.9)
+    right = rng.uniform(1.3, 2.2) * (1.0 if city > 0.2 else 1.5)
+    is_short = rng.random() < 0.6
     return Weather(
         sun_direction=np.array([0.2, 0.3, 0.93]),
         sun_colour=np.zeros(3),
@@ -254,14 +262,16 @@ def _night(rng: np.random.Generator) -> Weather:
         fog_height=60.0,
         fog_colour=haze * 0.7,
         air_light=haze,
-        exposure=rng.uniform(1.3, 2.2) * (1.0 if city > 0.2 else 1.5),
-        shutter=rng.uniform(0.008, 0.035),
-        noise=rng.uniform(0.018, 0.04),
-        brightness=float(np.exp(rng.uniform(np.log(0.008), np.log(0.09)))),
+        exposure=right * (0.35 if is_short else 1.0),
+        shutter=rng.uniform(0.006, 0.015) if is_short else _between(rng, 0.02, 0.09),
+        noise=rng.uniform(0.02, 0.055) if is_short else rng.uniform(0.02, 0.04),
+        brightness=_between(rng, 0.003, 0.02) if is_short else _between(rng, 0.008, 0.1),
         is_night=True,
         lit_windows=rng.uniform(0.08, 0.5),
-        glow=np.array([9.0, 4.0, 6.0 if lamps else 0.0, 5.0]),
+        glow=np.array([_between(rng, 9.0, 60.0), _between(rng, 3.0, 16.0), _between(rng, 6.0, 60.0) if lamps else 0.0, 5.0]),
         lamp_colour=np.full(3, lamps),
+        headlights=_between(rng, 0.25, 0.8) if is_short else _between(rng, 0.2, 1.0),
+        glare=60.0,
     )
 
 
@@ -323,6 +333,11 @@ def _without_sun(
         glow=glow,
         lamp_colour=np.zeros(3),
     )
+
+
+def _between(rng: np.random.Generator, low: float, high: float) -> float:
+    """Any order of magnitude as often as another."""
+    return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def _clouds(rng: np.random.Generator) -> tuple[float, float, float, float]:

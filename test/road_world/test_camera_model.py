@@ -128,6 +128,33 @@ def test_every_condition_renders_with_the_same_depth_and_night_is_darker_than_du
     assert mean["night"] < 0.75 * mean["dusk"] and mean["dusk"] < mean["day-clear"] and mean["night-rain"] < 0.75 * mean["day-rain"]
 
 
+@pytest.mark.render
+def test_the_brighter_a_lamp_the_wider_it_glares_by_night(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lamp 12 m ahead in the dark, ten and sixty times as bright as white is shown."""
+    builder = MeshBuilder()
+    builder.box((12.0, 0.0, 1.4), (0.4, 0.8, 0.4), Material.LAMP, (1.0, 1.0, 1.0))
+    scene, camera_model = Scene.of_parts((Part(builder.build(), np.eye(4)),)), CameraModel(bloom=0.8)
+    renderer = Renderer(CAMERA, camera_model=camera_model)
+    night = dataclasses.replace(make_weather("night", 1), exposure=1.0, noise=0.0, fog_density=1e-4)
+    lit = {}
+    for lamp, glare in ((10.0, 60.0), (60.0, 60.0), (60.0, 12.0)):
+        weather = dataclasses.replace(night, glow=np.array([9.0, 4.0, lamp, 5.0]), glare=glare)
+        monkeypatch.setattr("ssd_core.road_world.renderer.make_weather", lambda condition, seed, weather=weather: weather)
+        image = renderer.render(scene, scene.world_from_base(0.0) @ MOUNTING, 0.0, "night").image
+        lit[lamp, glare] = int((image.max(axis=-1) > 100).sum())
+    assert lit[60.0, 60.0] > 1.3 * lit[10.0, 60.0] and lit[60.0, 60.0] > 1.3 * lit[60.0, 12.0]
+
+
+def test_nights_are_dark_and_noisy_or_long_exposed() -> None:
+    nights = [make_weather("night", seed) for seed in range(200)]
+    short = [night for night in nights if night.shutter < 0.016]
+    assert 0.5 < len(short) / len(nights) < 0.7
+    for name in ("brightness", "exposure"):
+        of_short, of_long = ([getattr(night, name) for night in nights if (night.shutter < 0.016) == kind] for kind in (True, False))
+        assert np.median(of_short) < 0.5 * np.median(of_long)
+    assert all(night.brightness < 0.1 and night.glow[0] >= 9.0 for night in nights)
+
+
 def warped(
     camera: PinholeCamera, first: RenderedView, first_pose: Matrix, second: RenderedView, second_pose: Matrix
 ) -> tuple[np.ndarray, ...]:
