@@ -271,7 +271,9 @@ class TeacherTask:
         prediction = self._predict(first)
         motions, divisor = prediction.pose.neighbours_from_current, self.config.loss.divisors[0]
         views = synthesise(pixels(first["images"]), first["intrinsics"], prediction.depth, motions, divisor)
-        return draw_views(first["original_input"], prediction.depth, views)
+        from_flow = self._from_flow(prediction.pose, first)
+        left_out = None if from_flow is None else from_flow.moves
+        return draw_views(first["original_input"], prediction.depth, views, left_out=left_out)
 
     def save(self, folder: Path) -> None:
         """A checkpoint that the estimator loads, with the pose network beside it for the student."""
@@ -285,9 +287,18 @@ def single_batch(item: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:
     return {name: torch.from_numpy(np.asarray(value))[None].to(device) for name, value in item.items() if isinstance(value, np.ndarray)}
 
 
-def draw_views(inputs: Tensor, depth: Tensor, views: Views, more: Mapping[str, Sequence[Picture]] | None = None) -> Picture:
-    """A sheet: inputs uint8 [B, h, w, 3], depth [B, 1, h, w], auto-mask and redrawn frame; `more`: further columns by label."""
-    moving = minimum_reprojection(views.target, views.warped, views.sources).moving
+def draw_views(
+    inputs: Tensor,
+    depth: Tensor,
+    views: Views,
+    more: Mapping[str, Sequence[Picture]] | None = None,
+    left_out: Tensor | None = None,
+) -> Picture:
+    """A sheet: inputs uint8 [B, h, w, 3], depth [B, 1, h, w], auto-mask and redrawn frame; `more`: further columns by label.
+
+    left_out: bool [B, 1, cells], where something drives along, black in the auto-mask as in the loss.
+    """
+    moving = minimum_reprojection(views.target, views.warped, views.sources, _resized(left_out, views.target)).moving
     redrawn = (views.warped[1].image.clamp(0, 1) * 255).byte().permute(0, 2, 3, 1).cpu().numpy()
     columns: dict[str, Sequence[Picture]] = {
         "input": list(inputs.cpu().numpy()),

@@ -189,6 +189,23 @@ def test_flow_and_the_road_teach_depth_but_not_what_drives_along(video: Path) ->
     assert anywhere is not None and not anywhere.moves.any()
 
 
+def test_the_auto_mask_of_a_sheet_is_black_where_something_drives_along(video: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = {"architecture": "resnet", "size": "half", "input_size": [112, 70], "camera_input": True, "camera_height": 1.5}
+    task = make_task(video, pose={"architecture": "flow"}, model=model, loss={"ground": 0.2})
+    batch = single_batch(task.dataset[0], task.networks)
+
+    @torch.no_grad()
+    def white_in_the_mask() -> float:
+        sheet = task.picture(batch)
+        third_of_four = sheet[:, sheet.shape[1] * 9 // 16 : sheet.shape[1] * 11 // 16]
+        return float((third_of_four[sheet.shape[0] // 2 :] == 255).all(axis=-1).mean())
+
+    found = task._from_flow(task._predict(batch).pose, batch)
+    assert found is not None and white_in_the_mask() > 0.1
+    monkeypatch.setattr(task, "_from_flow", lambda pose, batch: found._replace(moves=torch.ones_like(found.moves)))
+    assert white_in_the_mask() == 0.0
+
+
 def test_standing_still_is_a_distance_to_learn_from(video: Path) -> None:
     task = make_task(video)
     batch = single_batch(task.dataset[0], task.networks)
