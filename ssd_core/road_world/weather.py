@@ -238,8 +238,8 @@ def _snow(rng: np.random.Generator) -> Weather:
 def _night(rng: np.random.Generator) -> Weather:
     """From a city under a lit sky to a country road with nothing but headlights, through a sensor of one of two kinds.
 
-    Some expose so short, for the sake of all cameras on a rig, that most of the street stays black and noisy (nuScenes); others
-    long, so that what passes by is dragged along and lamps are white discs (RobotCar).
+    Some expose so short that most of the street stays black and noisy (as nuScenes shows it); others long, so that what passes by is
+    dragged along and lamps are white discs (RobotCar).
     """
     city = float(rng.choice([rng.uniform(0.0, 0.15), rng.uniform(0.35, 1.0)], p=[0.25, 0.75]))
     lamps = 0.0 if city < 0.1 else _between(rng, 0.3, 4.0)
