@@ -3,12 +3,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import filelock
 from accelerate import PartialState
 from rich.console import Console
 from rich.progress import Progress
@@ -80,8 +82,24 @@ def data_folder(source: Path | ScenePlan | RecordedVideo, console: Console) -> P
     folder = default_cache_folder() / "rendered" / f"scenes_{source.first_scene}_{source.scenes}_{key}"
     # One more than there are cores: each waits now and then for pixels or the disk.
     workers = len(os.sched_getaffinity(0)) + 1
-    # One process renders, the others wait and find it there.
-    with PartialState().local_main_process_first(), Progress(console=console) as progress:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # One process renders, the others wait and find it there: those of this run, and of other runs with the same plan.
+    with PartialState().local_main_process_first(), _alone(folder, console), Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
         render_frames(source, folder, lambda done, total: progress.update(bar, completed=done, total=total), workers)
     return folder
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, console: Console) -> Iterator[None]:
+    """While no other run renders into the folder."""
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        console.print(f"waiting for another run that renders {folder}", soft_wrap=True, highlight=False, markup=False)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -34,6 +35,7 @@ Picture = npt.NDArray[np.uint8]
 
 STATE_FILE = "state.pt"
 HISTORY_FILE = "history.jsonl"
+LOCK_FILE = ".lock"
 
 
 class TrainingError(RuntimeError):
@@ -120,8 +122,33 @@ class Trainer:
         self._writer: SummaryWriter | None = None
 
     def run(self) -> dict[str, float]:
-        """Train; returns the figures of the last validation. Raises TrainingError on a loss that isn't finite."""
+        """Train; returns the figures of the last validation.
+
+        Raises TrainingError on a loss that isn't finite, and where another run trains in the folder.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
+        with self._lock():
+            return self._run()
+
+    @contextlib.contextmanager
+    def _lock(self) -> Iterator[None]:
+        """Nobody else trains in the folder meanwhile: two would write over each other's state and curves."""
+        if not self.accelerator.is_main_process:
+            yield
+            return
+        lock = filelock.FileLock(self.folder / LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise TrainingError(
+                f"{self.folder}: another run trains in it. Fix: wait until it ends or stop it, or give another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _run(self) -> dict[str, float]:
         self._resume()
         started = time.monotonic()
         if self.accelerator.is_main_process:

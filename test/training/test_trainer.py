@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -114,6 +115,13 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path) -> None:
         run(tmp_path, LOOP, LineTask(nan_at=5))
     batch = torch.load(tmp_path / "not_finite_step_5.pt", weights_only=True)
     assert batch["x"].shape == (4, 3)
+
+
+def test_two_runs_never_train_in_one_folder(tmp_path: Path) -> None:
+    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(TrainingError, match="another run trains in it"):
+        run(tmp_path, LOOP)
+    assert not (tmp_path / "state.pt").exists()
+    assert run(tmp_path, LOOP).is_finished
 
 
 def test_another_network_cannot_go_on_from_this_state(tmp_path: Path) -> None:
