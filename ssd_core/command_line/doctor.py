@@ -25,7 +25,7 @@ def doctor(
     from ssd_core.diagnosis.examination import examine
     from ssd_core.diagnosis.finding import Level
     from ssd_core.diagnosis.machine import Machine
-    from ssd_core.runtime.engine_cache import default_cache_folder
+    from ssd_core.storage.cache_folder import default_cache_folder
 
     findings = examine(Machine(), model, cache or default_cache_folder())
     print_page(Console(), findings)

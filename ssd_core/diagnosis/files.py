@@ -8,7 +8,7 @@ from pathlib import Path
 from ssd_core.diagnosis.finding import Finding, failure, warning, well
 from ssd_core.diagnosis.machine import Machine
 from ssd_core.model.checkpoint import ModelLoadError, open_checkpoint
-from ssd_core.runtime.engine_cache import FOLDER_VARIABLE
+from ssd_core.storage.cache_folder import FOLDER_VARIABLE
 
 _ENOUGH_DISK = 2 << 30
 

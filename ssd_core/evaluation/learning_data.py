@@ -19,8 +19,8 @@ from ssd_core.evaluation.baselines import DepthSamples
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.geometry.lidar import SparseDepth, project_lidar
 from ssd_core.geometry.pose import invert_pose, transform_points
-from ssd_core.runtime.engine_cache import default_cache_folder
 from ssd_core.storage.atomic_write import atomic_write
+from ssd_core.storage.cache_folder import default_cache_folder
 
 RENDERED_SEEDS = range(700_000, 700_020)
 """Streets that serve baselines only: worlds to evaluate or train on use other seeds."""

@@ -7,8 +7,6 @@ that driving forward the next frame's matrix has a negative z translation and th
 
 from __future__ import annotations
 
-import collections
-import hashlib
 import itertools
 import json
 from collections.abc import Iterator
@@ -17,7 +15,6 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 import pydantic
 import safetensors.torch
 import torch
@@ -26,14 +23,12 @@ from torch import Tensor, nn
 
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.model.checkpoint import CONFIG_FILE, WEIGHTS_FILE, ModelLoadError, find_folder, load_network
-from ssd_core.model.classical_flow import FARTHEST, ROAD_BELOW, Grey, flow_over_road
+from ssd_core.model.classical_flow import FARTHEST, ROAD_BELOW, Grey
 from ssd_core.model.config import Preprocessing
+from ssd_core.model.flow_cache import FlowCache
 from ssd_core.model.flow_motion import cell_rays, motion_from_flow
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, validate_configuration
-
-_Kept: TypeAlias = tuple[npt.NDArray[np.float16], npt.NDArray[np.float16]]
-"""Flow and weight at every cell."""
 
 CELL = 4
 """Pixels between two cells of the correlation network's features."""
@@ -42,8 +37,6 @@ _FLOW_TOLERANCES = (16.0, 8.0, 4.0, 2.0, 1.0, 0.5, 0.5)
 """Pixels, one a step of the least squares: classical flow is right to a fraction of one."""
 _UNIT_WEIGHT = 0.1
 """Of flow that leads home, against the damping of the least squares."""
-_KEPT_BYTES = 512 * 2**20
-"""Of flow, in float16: 8,000 triplets of 280x154, twice for their mirror images."""
 
 
 class PoseNetConfig(StrictModel):
@@ -188,15 +181,15 @@ class FlowPoseNet(nn.Module):
     def __init__(self, config: PoseNetConfig) -> None:
         super().__init__()
         self.config = config
-        self._known: collections.OrderedDict[bytes, _Kept] = collections.OrderedDict()
+        self._flow = FlowCache(CELL)
 
     def forward(self, images: Tensor, intrinsics: Tensor, depth: Tensor) -> PosePrediction:
         """images [B, 3, 3, H, W] in 0..1: previous, current, next frame; intrinsics [B, 3, 3, 3] of each, pixels; depth [B, 1, H, W]
         metres of the current frame.
         """
         pairs = zip(_grey_pairs(images), itertools.cycle(intrinsics[:, 1].float().cpu().numpy()), strict=False)
-        matches = [self._matches(*pair, matrix) for pair, matrix in pairs]
-        flow, weight = (torch.from_numpy(np.stack(values)).to(depth.device).float() for values in zip(*matches, strict=True))
+        matches = torch.from_numpy(np.stack([self._flow.find(*pair, matrix) for pair, matrix in pairs])).to(depth.device).float()
+        flow, weight = matches[:, :2], matches[:, 2]
         cells = depth.float()[:, 0, ::CELL, ::CELL]
         if self.config.depth == "road":
             cells = 1 / _road_nearness(intrinsics[:, 1], cells)
@@ -211,18 +204,6 @@ class FlowPoseNet(nn.Module):
                 _FLOW_TOLERANCES,
             )
         return PosePrediction(*(torch.stack(both.chunk(2), dim=1) for both in (motions, flow, weight)))
-
-    def _matches(self, current: Grey, neighbour: Grey, matrix: npt.NDArray[np.float32]) -> _Kept:
-        """Flow and weight of every cell; the latest are kept, since an epoch brings the same pictures again."""
-        key = hashlib.blake2b(current.tobytes() + neighbour.tobytes() + matrix.tobytes(), digest_size=16).digest()
-        if key not in self._known:
-            flow, weight = flow_over_road(current, neighbour, matrix)
-            self._known[key] = flow[:, ::CELL, ::CELL].astype(np.float16), weight[::CELL, ::CELL].astype(np.float16)
-        self._known.move_to_end(key)
-        found = self._known[key]
-        while self._known and len(self._known) * sum(value.nbytes for value in found) > _KEPT_BYTES:
-            self._known.popitem(last=False)
-        return found
 
 
 def _road_nearness(intrinsics: Tensor, like: Tensor) -> Tensor:

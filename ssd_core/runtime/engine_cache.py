@@ -18,10 +18,10 @@ from typing import TypeVar
 import filelock
 
 from ssd_core.storage.atomic_write import atomic_directory, atomic_write_text
+from ssd_core.storage.cache_folder import FOLDER_VARIABLE, default_cache_folder
 
 _logger = logging.getLogger(__name__)
 
-FOLDER_VARIABLE = "SSD_DEPTH_CACHE"
 _MANIFEST = "engine.json"
 
 Engine = TypeVar("Engine")
@@ -47,14 +47,6 @@ class EngineKey:
     def digest(self) -> str:
         """Short name of the entry's folder."""
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()[:24]
-
-
-def default_cache_folder() -> Path:
-    """$SSD_DEPTH_CACHE, or ssd_depth_ros in $XDG_CACHE_HOME, or in ~/.cache."""
-    if os.environ.get(FOLDER_VARIABLE):
-        return Path(os.environ[FOLDER_VARIABLE]).expanduser()
-    home = os.environ.get("XDG_CACHE_HOME")
-    return (Path(home) if home else Path.home() / ".cache") / "ssd_depth_ros"
 
 
 class EngineCache:

@@ -17,7 +17,7 @@ from rich.progress import Progress
 
 from ssd_core.data.rendered import ScenePlan, render_frames
 from ssd_core.road_world import REVISION
-from ssd_core.runtime.engine_cache import default_cache_folder
+from ssd_core.storage.cache_folder import default_cache_folder
 from ssd_core.storage.configuration import ConfigurationError, read_values, save_configuration, validate_configuration
 from ssd_core.training.changes import ChangesConfig, ChangesTask
 from ssd_core.training.student import StudentConfig, StudentTask

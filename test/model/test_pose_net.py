@@ -11,9 +11,8 @@ import transformers
 
 from ssd_core.geometry.motion import invert_motion, matrix_from_motion
 from ssd_core.geometry.warp import backproject, project, transform, warp_image
-from ssd_core.model import pose_net
+from ssd_core.model import flow_cache
 from ssd_core.model.checkpoint import ModelLoadError, load_network
-from ssd_core.model.classical_flow import flow_over_road
 from ssd_core.model.flow_motion import motion_from_flow, triangulate
 from ssd_core.model.pose_net import (
     CELL,
@@ -187,26 +186,12 @@ def test_with_a_road_for_depth_the_motion_is_the_same_whatever_the_network_says(
     torch.testing.assert_close(found, by_depth)
 
 
-def test_flow_of_pictures_seen_before_is_not_sought_again_and_not_kept_forever(monkeypatch: pytest.MonkeyPatch) -> None:
-    sought: list[float] = []
-
-    def count(*arguments: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        sought.append(1.0)
-        return flow_over_road(*arguments)
-
-    monkeypatch.setattr(pose_net, "flow_over_road", count)
-    net = create_pose_net(PoseNetConfig(architecture="flow"))
-    first, again = (net(images(seed=1), intrinsics(), depths()).neighbours_from_current for _ in range(2))
-    assert len(sought) == 2
+def test_flow_of_pictures_seen_before_is_not_sought_again(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSD_DEPTH_CACHE", str(tmp_path))
+    first = create_pose_net(PoseNetConfig(architecture="flow"))(images(seed=1), intrinsics(), depths()).neighbours_from_current
+    monkeypatch.setattr(flow_cache, "flow_over_road", None)
+    again = create_pose_net(PoseNetConfig(architecture="flow"))(images(seed=1), intrinsics(), depths()).neighbours_from_current
     torch.testing.assert_close(again, first, atol=0, rtol=0)
-    net(images(seed=3), intrinsics(), depths())
-    assert len(sought) == 4
-    monkeypatch.setattr(pose_net, "_KEPT_BYTES", 3 * 16 * 24 * 6)
-    net(images(seed=2), intrinsics(), depths())
-    net(images(seed=2), intrinsics(), depths())
-    assert len(sought) == 6
-    net(images(seed=1), intrinsics(), depths())
-    assert len(sought) == 8
 
 
 def test_its_first_idea_of_the_world_is_a_flat_road() -> None:

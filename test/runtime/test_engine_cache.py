@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ssd_core.runtime.engine_cache import EngineCache, EngineKey, EngineMissingError, default_cache_folder
+from ssd_core.runtime.engine_cache import EngineCache, EngineKey, EngineMissingError
 
 KEY = EngineKey("abc", (448, 252), 1, "fp32", "openvino", {"openvino": "2026.1"})
 
@@ -223,17 +223,6 @@ def test_a_process_that_dies_while_building_leaves_no_engine(tmp_path: Path, bui
         EngineCache(tmp_path).get(KEY, None, builder.load)
     assert EngineCache(tmp_path).get(KEY, builder.build, builder.load) == "engine 1"
     assert sorted(path.suffix for path in (tmp_path / "engines").iterdir()) == ["", ".lock"], "what the dead process left is removed"
-
-
-def test_where_the_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("SSD_DEPTH_CACHE", raising=False)
-    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    assert default_cache_folder() == tmp_path / ".cache/ssd_depth_ros"
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert default_cache_folder() == tmp_path / "xdg/ssd_depth_ros"
-    monkeypatch.setenv("SSD_DEPTH_CACHE", str(tmp_path / "mine"))
-    assert default_cache_folder() == tmp_path / "mine"
 
 
 @pytest.mark.parametrize("error", [RuntimeError("CUDA out of memory. Tried to allocate 2 GiB"), MemoryError()])
