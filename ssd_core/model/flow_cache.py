@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+import atexit
 import hashlib
 import logging
+import shutil
 import sqlite3
+import tempfile
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -66,4 +69,6 @@ def _open(folder: Path) -> Any:
         _logger.warning(
             "%s can't be written (%s): flow is searched for anew in every run. Set %s to a writable folder", folder, error, FOLDER_VARIABLE
         )
-        return diskcache.Cache(size_limit=_SIZE_LIMIT)
+        temporary = tempfile.mkdtemp(prefix="ssd_depth_flow_")
+        atexit.register(shutil.rmtree, temporary, ignore_errors=True)
+        return diskcache.Cache(temporary, size_limit=_SIZE_LIMIT)

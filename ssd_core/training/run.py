@@ -46,10 +46,11 @@ def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Con
     config = load_recipe(recipe, overrides)
     train = [data_folder(source, console) for source in config.data.train]
     validation = [data_folder(source, console) for source in config.data.validation]
-    if PartialState().is_main_process:
-        save_configuration(out / CONFIGURATION_FILE, config)
     trainer = Trainer(_task(config, train, validation), config.loop, out, console)
-    return trainer, trainer.run()
+    with trainer.alone():
+        if PartialState().is_main_process:
+            save_configuration(out / CONFIGURATION_FILE, config)
+        return trainer, trainer.run()
 
 
 def load_recipe(recipe: Path, overrides: Sequence[str] = ()) -> Config:

@@ -122,33 +122,8 @@ class Trainer:
         self._writer: SummaryWriter | None = None
 
     def run(self) -> dict[str, float]:
-        """Train; returns the figures of the last validation.
-
-        Raises TrainingError on a loss that isn't finite, and where another run trains in the folder.
-        """
+        """Train; returns the figures of the last validation. Raises TrainingError on a loss that isn't finite."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        with self._lock():
-            return self._run()
-
-    @contextlib.contextmanager
-    def _lock(self) -> Iterator[None]:
-        """Nobody else trains in the folder meanwhile: two would write over each other's state and curves."""
-        if not self.accelerator.is_main_process:
-            yield
-            return
-        lock = filelock.FileLock(self.folder / LOCK_FILE)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise TrainingError(
-                f"{self.folder}: another run trains in it. Fix: wait until it ends or stop it, or give another folder"
-            ) from error
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def _run(self) -> dict[str, float]:
         self._resume()
         started = time.monotonic()
         if self.accelerator.is_main_process:
@@ -165,6 +140,28 @@ class Trainer:
             self._writer.close()
             draw_history(self.folder)
         return figures
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else trains in the folder meanwhile: two would write over each other's state and curves.
+
+        Raises TrainingError where another run does.
+        """
+        if not self.accelerator.is_main_process:
+            yield
+            return
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(self.folder / LOCK_FILE)
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise TrainingError(
+                f"{self.folder}: another run trains in it. Fix: wait until it ends or stop it, or give another folder"
+            ) from error
+        try:
+            yield
+        finally:
+            lock.release()
 
     @property
     def is_finished(self) -> bool:

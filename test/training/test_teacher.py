@@ -4,6 +4,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import pytest
 import torch
@@ -20,6 +21,7 @@ from ssd_core.storage.configuration import ConfigurationError, validate_configur
 from ssd_core.training.depth_network import pixels
 from ssd_core.training.run import run_training
 from ssd_core.training.teacher import TeacherConfig, TeacherTask, single_batch
+from ssd_core.training.trainer import TrainingError
 from ssd_core.training.validation import known_depth
 from ssd_core.training.view_synthesis import Views, resize_by_inverse_depth, scale_intrinsics, synthesise
 
@@ -134,6 +136,15 @@ def test_a_run_validates_draws_and_writes_what_estimator_and_student_load(recipe
     assert load_pose_net(tmp_path / "out" / "last" / "pose_net").config.search == (3, 3)
     sheet = read_image(tmp_path / "out" / "pictures" / "step_0000001.jpg")
     assert sheet.shape[1] == 4 * 320 + 3 * 4
+
+
+def test_a_second_run_leaves_alone_what_the_first_wrote(recipe: Path, tmp_path: Path) -> None:
+    configuration = tmp_path / "out" / "configuration.yaml"
+    configuration.parent.mkdir()
+    configuration.write_text("the first run's")
+    with filelock.FileLock(tmp_path / "out" / ".lock"), pytest.raises(TrainingError, match="another run trains in it"):
+        run_training(recipe, tmp_path / "out", [], Console(quiet=True))
+    assert configuration.read_text() == "the first run's"
 
 
 def test_the_papers_pose_network_learns_too(video: Path) -> None:

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import pytest
 import torch
@@ -118,10 +117,13 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path) -> None:
 
 
 def test_two_runs_never_train_in_one_folder(tmp_path: Path) -> None:
-    with filelock.FileLock(tmp_path / ".lock"), pytest.raises(TrainingError, match="another run trains in it"):
-        run(tmp_path, LOOP)
-    assert not (tmp_path / "state.pt").exists()
-    assert run(tmp_path, LOOP).is_finished
+    trainer = Trainer(LineTask(), LOOP, tmp_path / "run", Console(quiet=True))
+    with trainer.alone():
+        other = Trainer(LineTask(), LOOP, tmp_path / "run", Console(quiet=True))
+        with pytest.raises(TrainingError, match="run: another run trains in it"), other.alone():
+            pytest.fail("it went on")
+    with other.alone():
+        pass
 
 
 def test_another_network_cannot_go_on_from_this_state(tmp_path: Path) -> None:
