@@ -47,7 +47,7 @@ def test_anything_else_is_sought_anew(tmp_path: Path, sought: list[Grey], monkey
     cache.find(*pair(), MATRIX * np.float32(1.01))
     cache.find(*pair(1), MATRIX)
     FlowCache(2, tmp_path).find(*pair(), MATRIX)
-    monkeypatch.setattr(flow_cache, "_REVISION", -1)
+    monkeypatch.setattr(flow_cache, "_SEARCH", "another search")
     cache.find(*pair(), MATRIX)
     assert len(sought) == 6
 
@@ -63,14 +63,19 @@ def test_what_was_stored_first_goes_first(tmp_path: Path, sought: list[Grey], mo
     assert len(sought) == 121
 
 
-def test_a_folder_that_cannot_be_written_is_named_and_does_not_stop(
-    tmp_path: Path, sought: list[Grey], caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize("broken", ["no folder", "damaged"])
+def test_a_folder_that_cannot_be_used_is_named_and_does_not_stop(
+    tmp_path: Path, sought: list[Grey], caplog: pytest.LogCaptureFixture, broken: str
 ) -> None:
-    blocked = tmp_path / "file"
-    blocked.write_text("no folder")
-    cache = FlowCache(4, blocked / "flow")
+    folder = tmp_path / "flow"
+    if broken == "damaged":
+        folder.mkdir()
+        (folder / "cache.db").write_bytes(b"half written" * 1000)
+    else:
+        folder.write_text("a file")
+    cache = FlowCache(4, folder)
     with caplog.at_level(logging.WARNING):
         for _ in range(2):
             cache.find(*pair(), MATRIX)
-    assert str(blocked) in caplog.text and "SSD_DEPTH_CACHE" in caplog.text
+    assert str(folder) in caplog.text and "SSD_DEPTH_CACHE" in caplog.text
     assert len(sought) == 1
