@@ -21,6 +21,7 @@ def experiment(
     out: Annotated[Path, typer.Option(help="Folder for the runs; unfinished ones go on.")],
     results: Annotated[Path, typer.Option(help="Folder of the results, a file a job; a job whose file is there is done.")],
     row: Annotated[list[str] | None, typer.Option(help="Only this row and the one it learns from; may be given again.")] = None,
+    seed: Annotated[list[int] | None, typer.Option(help="Only this one; may be given again. A process a seed uses several cores.")] = None,
     minutes: Annotated[float | None, typer.Option(min=0, help="Begin no further job after so long; 0 writes the table only.")] = None,
 ) -> None:
     """Train and judge what is missing; after each job table.md and table.png are beside the results. Run it again to go on after a stop.
@@ -35,7 +36,7 @@ def experiment(
     settings = load_configuration(ExperimentConfig, config)
     places = Places(config.parent, out, results)
     check_results(settings, places)
-    jobs = [job for job in all_jobs(settings, row or []) if not places.result(job.run).exists()]
+    jobs = [job for job in all_jobs(settings, row or [], seed or []) if not places.result(job.run).exists()]
     if minutes != 0:
         check_runs(jobs, settings, places)
     started, left = time.monotonic(), len(jobs)

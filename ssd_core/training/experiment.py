@@ -108,19 +108,23 @@ class Places(NamedTuple):
         return self.runs / run / "last"
 
 
-def all_jobs(config: ExperimentConfig, rows: Sequence[str] = ()) -> list[Job]:
-    """Seed by seed, so that the first table is there early; `rows`: only these, with the rows that they learn from.
+def all_jobs(config: ExperimentConfig, rows: Sequence[str] = (), seeds: Sequence[int] = ()) -> list[Job]:
+    """Seed by seed, so that the first table is there early; `rows`: only these, with the rows that they learn from; `seeds`: only these.
 
-    Raises ConfigurationError for a row that isn't there.
+    Raises ConfigurationError for a row or a seed that isn't there.
     """
     unknown = set(rows) - config.rows.keys()
     if unknown:
         raise ConfigurationError(f"there is no row {', '.join(sorted(unknown))}; there is {', '.join(config.rows)}")
+    unplanned = set(seeds) - set(config.seeds)
+    if unplanned:
+        raise ConfigurationError(f"there is no seed {', '.join(map(str, sorted(unplanned)))}; there is {', '.join(map(str, config.seeds))}")
     wanted = set(rows or config.rows)
     # From below, since teachers stand above, and may have teachers themselves.
     for name, row in reversed(config.rows.items()):
         wanted |= {row.teacher} if name in wanted and row.teacher is not None else set()
-    return [Job(name, row, seed) for seed in config.seeds for name, row in config.rows.items() if name in wanted]
+    chosen = [seed for seed in config.seeds if not seeds or seed in seeds]
+    return [Job(name, row, seed) for seed in chosen for name, row in config.rows.items() if name in wanted]
 
 
 def resolve_recipe(job: Job, places: Places) -> TeacherConfig | StudentConfig:
