@@ -201,6 +201,9 @@ class StudentTask:
     @torch.no_grad()
     def _reliable(self, depth: Tensor, seen: _Seen, images: Tensor, intrinsics: Tensor) -> Tensor:
         """M, [B, 1, H, W]: both depths explain the ORIGINAL frames, moved by the TEACHER's motion."""
+        if self.config.loss.mask == "none":
+            # A third of a step that nobody would look at.
+            return torch.ones_like(images[:, 0, :1], dtype=torch.bool)
         errors = [self._error(synthesise(images, intrinsics, candidate, seen.motions)) for candidate in (seen.depth, depth)]
         return reliability_mask(errors[0], errors[1], self.config.loss.mask, self.config.loss.window)
 

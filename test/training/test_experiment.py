@@ -190,6 +190,7 @@ def test_the_experiment_that_ships_has_valid_jobs() -> None:
     config = load_configuration(ExperimentConfig, SHIPPED)
     jobs = all_jobs(config)
     assert len(jobs) == len(config.seeds) * len(config.rows)
+    assert all_jobs(config, ["student"], [2]) == [job for job in jobs if job.run in ("teacher_2", "student_2")]
     for job in jobs:
         learning = load_recipe(SHIPPED.parent / job.row.recipe, job.row.changes)
         # The blind scenes are nobody else's.
@@ -198,10 +199,12 @@ def test_the_experiment_that_ships_has_valid_jobs() -> None:
             assert plan.first_scene + plan.scenes <= config.test.first_scene or config.test.first_scene + 30 <= plan.first_scene  # type: ignore[union-attr]
 
 
-def test_wrong_rows_are_named(tmp_path: Path) -> None:
+def test_wrong_rows_and_seeds_are_named(tmp_path: Path) -> None:
     path = write_recipes(tmp_path, tmp_path)
     with pytest.raises(ConfigurationError, match="no row pupil; there is teacher, student, control"):
         all_jobs(load_configuration(ExperimentConfig, path), ["pupil"])
+    with pytest.raises(ConfigurationError, match="no seed 4; there is 3"):
+        all_jobs(load_configuration(ExperimentConfig, path), seeds=[4])
     with pytest.raises(ConfigurationError, match=r"rows\.control\.teacher: 'nobody'"):
         load_configuration(ExperimentConfig, path, ["rows.control.teacher=nobody"])
     with pytest.raises(ConfigurationError, match=r"rows\.control\.against: there is no row pupil"):
