@@ -105,15 +105,18 @@ class EpochOrder:
     """A sampler for torch's DataLoader: every triplet once an epoch, in an order that depends on seed and epoch alone.
 
     With `world_size` processes each takes every world_size-th draw of the same order, `rank` the first; the order is filled up from its
-    beginning so that all have equally many. batch_size: draws of this process that share a batch. Call `set_epoch` before each epoch
-    (or set it once to resume).
+    beginning so that all have equally many. batch_size: draws of this process that share a batch; accumulation: batches that share a
+    step, of which an epoch has whole ones only. Call `set_epoch` before each epoch (or set it once to resume).
     """
 
-    def __init__(self, length: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1, batch_size: int = 1) -> None:
+    def __init__(
+        self, length: int, seed: int, shuffle: bool = True, rank: int = 0, world_size: int = 1, batch_size: int = 1, accumulation: int = 1
+    ) -> None:
         if not 0 <= rank < world_size:
             raise ValueError(f"rank {rank} of {world_size} processes")
         self._length, self._seed, self._shuffle = length, seed, shuffle
         self._rank, self._world_size, self._batch_size = rank, world_size, batch_size
+        self._accumulation = accumulation
         self._epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -131,7 +134,8 @@ class EpochOrder:
             np.random.default_rng([self._seed, self._epoch]).shuffle(order)
         filled = np.resize(order, len(self) * self._world_size)
         mine = filled[self._rank :: self._world_size]
-        earlier = self._epoch * (len(self) // self._batch_size)  # An epoch's last draws fill no batch and are left out.
+        # An epoch's last draws, which fill no step of so many batches, are left out.
+        earlier = self._epoch * (len(self) // (self._batch_size * self._accumulation)) * self._accumulation
         return iter([Draw(self._epoch, int(index), earlier + number // self._batch_size) for number, index in enumerate(mine)])
 
 

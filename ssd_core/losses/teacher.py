@@ -34,15 +34,26 @@ def reliability_mask(teacher_error: Tensor, student_error: Tensor, variant: Reli
     if variant == "none":
         return torch.ones_like(teacher_error, dtype=torch.bool)
     if window > 1:
+        # What only one of the two saw compares nothing, and an infinite error would decide its whole window.
+        seen = teacher_error.isfinite() & student_error.isfinite()
+        averaged = [_window_mean(error, seen, window) for error in (teacher_error, student_error)]
         teacher_error, student_error = (
-            functional.avg_pool2d(error, window, stride=1, padding=window // 2, count_include_pad=False)
-            for error in (teacher_error, student_error)
+            torch.where(seen, mean, error) for mean, error in zip(averaged, (teacher_error, student_error), strict=True)
         )
     if variant == "teacher_better":
         return teacher_error <= student_error
     if variant == "printed":
         return teacher_error > student_error
     raise ValueError(f"unknown reliability mask {variant!r}: teacher_better, printed or none")
+
+
+def _window_mean(values: Tensor, counted: Tensor, window: int) -> Tensor:
+    """Mean over each window of those that count; zero where none does."""
+
+    def pooled(image: Tensor) -> Tensor:
+        return functional.avg_pool2d(image, window, stride=1, padding=window // 2)
+
+    return pooled(torch.where(counted, values, 0)) / pooled(counted.to(values)).clamp(min=1e-6)
 
 
 def distillation_loss(student_depth: Tensor, teacher_depth: Tensor, reliable: Tensor) -> DistillationLoss:

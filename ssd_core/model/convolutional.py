@@ -262,5 +262,7 @@ def _flat_road(description: ModelDescription, camera_height: float) -> tuple[flo
     canonical = description.canonical_focal_length
     if canonical is None or not description.camera_input:
         return None
+    # Within the range, at whose end the logit is infinite.
+    least = 1 / min(_FARTHEST_GUESS, 0.9 * description.max_depth)
     # The road of a level camera is at z = height * canonical / (CAMERA_UNIT * y); see `camera_channels`.
-    return 1 / description.min_depth, 1 / description.max_depth, CAMERA_UNIT / (camera_height * canonical), 1 / _FARTHEST_GUESS
+    return 1 / description.min_depth, 1 / description.max_depth, CAMERA_UNIT / (camera_height * canonical), least

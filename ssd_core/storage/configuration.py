@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -63,6 +64,23 @@ def save_configuration(path: Path, configuration: pydantic.BaseModel) -> None:
     """Write the resolved configuration and the code's git revision as YAML, atomically."""
     values = {"git_revision": git_revision(), **configuration.model_dump(mode="json")}
     atomic_write_text(path, yaml.safe_dump(values, sort_keys=False))
+
+
+def configuration_differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
+    """`key.path: old -> new` of everything that isn't the same; list entries are numbered."""
+    before, now = _leaves(old), _leaves(new)
+    return [
+        f"{path}: {before.get(path, 'nothing')} -> {now.get(path, 'nothing')}" for path in before | now if before.get(path) != now.get(path)
+    ]
+
+
+def _leaves(value: Any, path: str = "") -> dict[str, str]:
+    """JSON of each single value, by its key path."""
+    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    leaves: dict[str, str] = {}
+    for key, below in inner:
+        leaves |= _leaves(below, f"{path}.{key}" if path else str(key))
+    return leaves or {path: json.dumps(value)}
 
 
 def git_revision() -> str:

@@ -23,7 +23,7 @@ from ssd_core.road_world import REVISION
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_core.storage.configuration import ConfigurationError, StrictModel, git_revision
 from ssd_core.training.depth_network import predict_metres
-from ssd_core.training.run import data_folder, load_recipe, run_training
+from ssd_core.training.run import alone_in, data_folder, load_recipe, run_training
 from ssd_core.training.student import StudentConfig
 from ssd_core.training.teacher import TeacherConfig
 from ssd_core.training.validation import DepthJudge, FrameErrors, PredictDepth
@@ -161,7 +161,10 @@ def run_job(
         atomic_write_text(folder / TEACHER_FILE, teacher + "\n")
     if job.row.translator is not None and translate is not None:
         for source in learning.data.train:
-            translate(data_folder(source, console), job.row.translator)
+            recording = data_folder(source, console)
+            # Jobs of other seeds, in processes of their own, want the same translations.
+            with alone_in(recording, "translates", console):
+                translate(recording, job.row.translator)
     trainer, _ = run_training(places.recipes / job.row.recipe, folder, _changes(job, places), console)
     if not trainer.is_finished:
         return False

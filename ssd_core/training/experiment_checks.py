@@ -3,14 +3,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from ssd_core.evaluation.ablation import Results, read_results
 from ssd_core.model.checkpoint import WEIGHTS_FILE
-from ssd_core.storage.configuration import ConfigurationError, read_values
+from ssd_core.storage.configuration import ConfigurationError, configuration_differences, read_values
 from ssd_core.training.experiment import (
     ROW_PRIOR,
     TEACHER_FILE,
@@ -32,7 +31,9 @@ def check_results(config: ExperimentConfig, places: Places) -> None:
     experiment's now, or, with the same seed, of students of different teachers.
     """
     results = read_results(places.results)
-    changed = {path: differences for path, old, new in _origins(config, places, results) if (differences := _differences(old, new))}
+    changed = {
+        path: differences for path, old, new in _origins(config, places, results) if (differences := configuration_differences(old, new))
+    }
     if changed:
         first, *others = changed
         also = f" (as {_names(others)})" if others else ""
@@ -80,7 +81,7 @@ def _check_recipe(job: Job, places: Places) -> None:
     if not path.exists() or not places.weights(job.run).exists():
         return
     begun = {key: value for key, value in read_values(path).items() if key not in ("git_revision", "teacher")}
-    differences = _differences(begun, resolve_recipe(job, places).model_dump(mode="json", exclude={"teacher"}))
+    differences = configuration_differences(begun, resolve_recipe(job, places).model_dump(mode="json", exclude={"teacher"}))
     if differences:
         raise ConfigurationError(
             f"{path.parent}: was trained by another recipe than {job.run} has now: {_listed(differences)}. "
@@ -114,23 +115,6 @@ def _students(config: ExperimentConfig, results: Results) -> dict[tuple[str, int
             if row.teacher is not None and result.teacher is not None:
                 known.setdefault((row.teacher, result.seed), {}).setdefault(result.teacher, Job(name, row, result.seed).run)
     return known
-
-
-def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[str]:
-    """`key.path: old -> new` of everything that isn't the same."""
-    before, now = _leaves(old), _leaves(new)
-    return [
-        f"{path}: {before.get(path, 'nothing')} -> {now.get(path, 'nothing')}" for path in before | now if before.get(path) != now.get(path)
-    ]
-
-
-def _leaves(value: Any, path: str = "") -> dict[str, str]:
-    """JSON of each single value, by its key path."""
-    inner = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
-    leaves: dict[str, str] = {}
-    for key, below in inner:
-        leaves |= _leaves(below, f"{path}.{key}" if path else str(key))
-    return leaves or {path: json.dumps(value)}
 
 
 def _listed(differences: Sequence[str]) -> str:

@@ -7,7 +7,9 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 
 import filelock
@@ -18,16 +20,29 @@ from rich.progress import Progress
 from ssd_core.data.rendered import ScenePlan, render_frames
 from ssd_core.road_world import REVISION
 from ssd_core.storage.cache_folder import default_cache_folder
-from ssd_core.storage.configuration import ConfigurationError, read_values, save_configuration, validate_configuration
+from ssd_core.storage.configuration import (
+    ConfigurationError,
+    configuration_differences,
+    read_values,
+    save_configuration,
+    validate_configuration,
+)
 from ssd_core.training.changes import ChangesConfig, ChangesTask
 from ssd_core.training.student import StudentConfig, StudentTask
 from ssd_core.training.supervised import SupervisedConfig, SupervisedTask
 from ssd_core.training.teacher import TeacherConfig, TeacherTask
-from ssd_core.training.trainer import Task, Trainer
+from ssd_core.training.trainer import STATE_FILE, Task, Trainer
 from ssd_core.training.video import RecordedVideo
 
 CONFIGURATION_FILE = "configuration.yaml"
 """In a run: what it was begun with, resolved."""
+_MAY_CHANGE = re.compile(
+    r"git_revision|teacher|loop\.(steps|minutes|workers|patience|precision|\w+_every)|model\.(start|encoder)|.*\.(path|translations)(\.\d+)?"
+    r"|data\.(train|validation)\.\d+"
+)
+"""Keys that may differ when a run goes on: how long and how, and where things are by now."""
+_PATIENCE = timedelta(days=1)
+"""How long processes wait for the first one, which alone renders and validates; the default ends after ten minutes."""
 
 Config = SupervisedConfig | TeacherConfig | StudentConfig | ChangesConfig
 _CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[StudentConfig] | type[ChangesConfig]] = {
@@ -41,9 +56,12 @@ _CONFIGURATIONS: dict[str, type[SupervisedConfig] | type[TeacherConfig] | type[S
 def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Console) -> tuple[Trainer, dict[str, float]]:
     """Train as the recipe says; returns the trainer and the last validation's figures.
 
-    Raises ConfigurationError naming the key path, DataError, ModelLoadError, or TrainingError.
+    Raises ConfigurationError naming the key path, also where `out` was begun with another recipe, DataError, ModelLoadError, or
+    TrainingError.
     """
     config = load_recipe(recipe, overrides)
+    _check_begun(out, config)
+    PartialState(timeout=_PATIENCE)
     train = [data_folder(source, console) for source in config.data.train]
     validation = [data_folder(source, console) for source in config.data.validation]
     trainer = Trainer(_task(config, train, validation), config.loop, out, console)
@@ -51,6 +69,20 @@ def run_training(recipe: Path, out: Path, overrides: Sequence[str], console: Con
         if PartialState().is_main_process:
             save_configuration(out / CONFIGURATION_FILE, config)
         return trainer, trainer.run()
+
+
+def _check_begun(out: Path, config: Config) -> None:
+    """Raise ConfigurationError where a run would go on with what it wasn't begun with: its weights would be of no recipe."""
+    if not (out / STATE_FILE).exists() or not (out / CONFIGURATION_FILE).exists():
+        return
+    found = configuration_differences(read_values(out / CONFIGURATION_FILE), config.model_dump(mode="json"))
+    # Keys that the code of then didn't know have their defaults.
+    differences = [text for text in found if not _MAY_CHANGE.fullmatch(text.partition(": ")[0]) and ": nothing -> " not in text]
+    if differences:
+        raise ConfigurationError(
+            f"{out}: was begun with another recipe: {'; '.join(differences[:4])}. Fix: give another folder, which may begin with these "
+            f"weights (model.start={out / 'last'}), or the same recipe"
+        )
 
 
 def load_recipe(recipe: Path, overrides: Sequence[str] = ()) -> Config:
@@ -85,20 +117,20 @@ def data_folder(source: Path | ScenePlan | RecordedVideo, console: Console) -> P
     workers = len(os.sched_getaffinity(0)) + 1
     folder.parent.mkdir(parents=True, exist_ok=True)
     # One process renders, the others wait and find it there: those of this run, and of other runs with the same plan.
-    with PartialState().local_main_process_first(), _alone(folder, console), Progress(console=console) as progress:
+    with PartialState().local_main_process_first(), alone_in(folder, "renders", console), Progress(console=console) as progress:
         bar = progress.add_task(f"rendering {source.scenes} scenes from {source.first_scene}", total=1)
         render_frames(source, folder, lambda done, total: progress.update(bar, completed=done, total=total), workers)
     return folder
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, console: Console) -> Iterator[None]:
-    """While no other run renders into the folder."""
-    lock = filelock.FileLock(folder.with_name(f".{folder.name}.lock"))
+def alone_in(folder: Path, does: str, console: Console) -> Iterator[None]:
+    """While no other run does the same in the folder, such as "renders"; waits until it has ended."""
+    lock = filelock.FileLock(folder.with_name(f".{folder.name}.{does}.lock"))
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        console.print(f"waiting for another run that renders {folder}", soft_wrap=True, highlight=False, markup=False)
+        console.print(f"waiting for another run that {does} {folder}", soft_wrap=True, highlight=False, markup=False)
         lock.acquire()
     try:
         yield

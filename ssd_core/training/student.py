@@ -6,7 +6,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
 import pydantic
@@ -46,12 +46,18 @@ class StudentData(VideoData):
     rendered ones have."""
 
 
+def _odd(window: int) -> int:
+    if window % 2 == 0:
+        raise ValueError("it must be odd: pixels lie in the middle of their windows")
+    return window
+
+
 class StudentLoss(StrictModel):
     """L_S = M * L_distil + semantic * L_sem."""
 
     mask: ReliabilityMask = "teacher_better"
     """Where the teacher counts: pe_T <= pe_S; `printed` is pe_T > pe_S as in the paper; `none` is everywhere."""
-    window: pydantic.PositiveInt = 1
+    window: Annotated[int, pydantic.Field(ge=1), pydantic.AfterValidator(_odd)] = 1
     """Odd; errors are averaged over window x window pixels before they are compared."""
     semantic: pydantic.NonNegativeFloat = 0.1
     """0 where no frozen encoder has the student's features: a student with `start_from: model` may be of any kind."""

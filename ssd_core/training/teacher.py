@@ -27,6 +27,7 @@ from ssd_core.model.checkpoint import save_checkpoint
 from ssd_core.model.depth_model import DepthModel
 from ssd_core.model.flow_motion import triangulate
 from ssd_core.model.pose_net import CELL, PoseNet, PoseNetConfig, PosePrediction, create_pose_net, save_pose_net
+from ssd_core.storage.atomic_write import atomic_directory
 from ssd_core.storage.configuration import StrictModel
 from ssd_core.training.config import TrainingConfig
 from ssd_core.training.depth_network import describe, make_model, parameter_groups, pixels, predict_metres
@@ -277,8 +278,9 @@ class TeacherTask:
 
     def save(self, folder: Path) -> None:
         """A checkpoint that the estimator loads, with the pose network beside it for the student."""
-        save_checkpoint(folder, self.networks.depth, half=True)
-        save_pose_net(folder / POSE_NET_FOLDER, self.networks.pose)
+        with atomic_directory(folder) as whole:
+            save_checkpoint(whole, self.networks.depth, half=True)
+            save_pose_net(whole / POSE_NET_FOLDER, self.networks.pose)
 
 
 def single_batch(item: Mapping[str, Any], module: nn.Module) -> dict[str, Any]:

@@ -38,7 +38,7 @@ HISTORY_FILE = "history.jsonl"
 LOCK_FILE = ".lock"
 
 
-class TrainingError(RuntimeError):
+class TrainingError(ValueError):
     """A run that can't go on; the message says what happened and where what it needs was saved."""
 
 
@@ -113,6 +113,7 @@ class Trainer:
             rank=self.accelerator.process_index,
             world_size=self.accelerator.num_processes,
             batch_size=loop.batch_size,
+            accumulation=loop.accumulation,
         )
         if len(self._order) < loop.batch_size * loop.accumulation:
             needed = loop.batch_size * loop.accumulation
@@ -238,7 +239,9 @@ class Trainer:
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + float(value.detach()) / len(batches)
         norm = self.accelerator.clip_grad_norm_(self._module.parameters(), self.loop.clip_norm)
-        sums["gradient_norm"] = float(norm) if norm is not None else 0.0
+        if norm is not None:
+            self._guard({"gradient_norm": norm}, batch)
+            sums["gradient_norm"] = float(norm)
         self._prepared.step()
         self._prepared.zero_grad()
         self._schedule.step()
@@ -247,6 +250,7 @@ class Trainer:
         return sums
 
     def _guard(self, losses: Mapping[str, Tensor], batch: Any) -> None:
+        """Raise TrainingError before a value that isn't finite reaches the weights; the batch is kept."""
         if all(torch.isfinite(value).all() for value in losses.values()):
             return
         path = self.folder / f"not_finite_step_{self.progressed.step}.pt"
@@ -254,7 +258,7 @@ class Trainer:
             torch.save({name: value for name, value in batch.items() if isinstance(value, (Tensor, list, str))}, file)
         values = {name: float(value.detach()) for name, value in losses.items()}
         raise TrainingError(
-            f"step {self.progressed.step}: a loss isn't finite {values}; the batch is in {path}, the last good weights in last/"
+            f"step {self.progressed.step}: a loss or gradient isn't finite {values}; the batch is in {path}, the last good weights in last/"
         )
 
     def _validate(self) -> dict[str, float]:

@@ -186,6 +186,10 @@ def test_batches_are_counted_through_the_whole_run() -> None:
     order.set_epoch(3)
     # The two whole batches of each of three epochs came before; the rest of an epoch is no batch.
     assert [draw.batch for draw in order] == [6 + number for number in numbers]
+    # Five batches of two, of which two steps of two take four.
+    order = EpochOrder(11, seed=2, batch_size=2, accumulation=2)
+    order.set_epoch(3)
+    assert next(iter(order)).batch == 12
 
 
 def test_workers_of_a_data_loader_give_what_one_process_gives() -> None:

@@ -119,6 +119,10 @@ def test_windowed_mask_decides_by_the_neighbourhood() -> None:
     student = torch.full_like(teacher, 0.5)
     assert not reliability_mask(teacher, student)[0, 0, 2, 2]
     assert reliability_mask(teacher, student, window=3).all()
+    # A pixel that the teacher's neighbours never saw says nothing about those around it.
+    unseen = teacher.clone()
+    unseen[..., 0] = torch.inf
+    assert reliability_mask(unseen, student, window=3)[..., 1:].all() and not reliability_mask(unseen, student, window=3)[..., 0].any()
     with pytest.raises(ValueError, match="odd"):
         reliability_mask(teacher, student, window=2)
     with pytest.raises(ValueError, match="teacher_better"):

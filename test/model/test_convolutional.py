@@ -66,6 +66,11 @@ def test_a_network_that_sees_its_camera_starts_at_a_flat_road(size: Literal["hal
         road = 1.6 * lens.fy / np.maximum(rows - lens.cy, 0)
     expected = np.minimum(road, 25.0 * lens.fx / camera.fx)
     np.testing.assert_allclose(depth.mean(dim=1).numpy(), expected, rtol=0.1)
+    # A yard: everything is nearer than what a first guess says of the horizon.
+    near = ConvolutionalDepthModel.create_convolutional(size, DESCRIPTION.model_copy(update=known | {"max_depth": 20.0})).train()
+    with torch.inference_mode():
+        depth = near.predict_metres(torch.rand(1, 3, 70, 98), torch.from_numpy(lens.matrix).float()[None]).depth
+    assert depth.isfinite().all() and depth.max() < 20 * lens.fx / camera.fx
     # A camera that looks straight down is near, not nowhere.
     down = PinholeCamera(98, 70, 60.0, 50.0, 49.0, -4000.0)
     with torch.inference_mode():

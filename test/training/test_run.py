@@ -24,7 +24,7 @@ def test_a_plan_that_another_run_renders_is_waited_for(tmp_path: Path, monkeypat
     records = (folder / "frames.jsonl").read_text()
     said, found = io.StringIO(), []
     second = threading.Thread(target=lambda: found.append(data_folder(PLAN, Console(file=said, width=500))))
-    with filelock.FileLock(folder.with_name(f".{folder.name}.lock")):
+    with filelock.FileLock(folder.with_name(f".{folder.name}.renders.lock")):
         second.start()
         deadline = time.monotonic() + 60
         while str(folder) not in said.getvalue():

@@ -147,6 +147,19 @@ def test_a_second_run_leaves_alone_what_the_first_wrote(recipe: Path, tmp_path: 
     assert configuration.read_text() == "the first run's"
 
 
+def test_a_run_goes_on_with_the_recipe_it_was_begun_with_only(recipe: Path, tmp_path: Path) -> None:
+    out, console = tmp_path / "out", Console(quiet=True)
+    run_training(recipe, out, ["loop.steps=1"], console)
+    written = (out / "configuration.yaml").read_text()
+    with pytest.raises(
+        ConfigurationError, match=r"out: was begun with another recipe: loop\.seed: 0 -> 5; loss\.smoothness: .*model\.start="
+    ):
+        run_training(recipe, out, ["loop.seed=5", "loss.smoothness=0.5"], console)
+    assert (out / "configuration.yaml").read_text() == written
+    trainer, _ = run_training(recipe, out, ["loop.steps=2", "loop.validate_every=1"], console)
+    assert trainer.progressed.step == 2
+
+
 def test_the_papers_pose_network_learns_too(video: Path) -> None:
     task = make_task(video, pose={"architecture": "resnet"})
     losses = task.losses(task.module, single_batch(task.dataset[0], task.networks), 0)

@@ -116,6 +116,19 @@ def test_a_loss_that_is_not_finite_stops_with_its_batch(tmp_path: Path) -> None:
     assert batch["x"].shape == (4, 3)
 
 
+def test_a_gradient_that_is_not_finite_never_reaches_the_weights(tmp_path: Path) -> None:
+    class Steep(LineTask):
+        def losses(self, module: nn.Module, batch: Mapping[str, Any], step: int) -> dict[str, torch.Tensor]:
+            loss = super().losses(module, batch, step)["loss"]
+            # The root of zero is zero, and its slope infinite.
+            return {"loss": loss + (torch.sqrt(loss * 0) if step == 3 else 0)}
+
+    task = Steep()
+    with pytest.raises(TrainingError, match=r"step 3: .*gradient_norm.*not_finite_step_3\.pt"):
+        run(tmp_path, LOOP, task)
+    assert torch.isfinite(task.module.weight).all()
+
+
 def test_two_runs_never_train_in_one_folder(tmp_path: Path) -> None:
     trainer = Trainer(LineTask(), LOOP, tmp_path / "run", Console(quiet=True))
     with trainer.alone():
