@@ -27,7 +27,7 @@ from rosgraph_msgs.msg import Clock
 
 from ssd_core.data.bag import BagError, BagMessage, BagReader
 from ssd_core.storage.atomic_write import atomic_write_text
-from ssd_depth_ros.playback_clock import PlaybackClock
+from ssd_depth_ros.playback_clock import PlaybackClock, parse_rate
 from ssd_depth_ros.process import split_ros_arguments, stop_signal
 from ssd_depth_ros.raw_topics import (
     CAMERA_INFO_TYPE,
@@ -103,6 +103,7 @@ class BagPlayer(Node):
         self.counts: Counter[str] = Counter()
         self.types: dict[str, str] = {}
         self.skipped: dict[str, str] = {}
+        self.too_short: Counter[str] = Counter()
         self._publishers_by_topic = self._create_publishers()
         self.answers = self._plan_answers()
         self._answer_subscriptions: list[AdaptiveSubscription] = []
@@ -186,6 +187,8 @@ class BagPlayer(Node):
         began = time.monotonic()
         while not self._stopped.is_set():
             for message in self._bag.messages(self._publishers_by_topic):
+                if message.message_type != self.types[message.topic]:
+                    continue  # another type on the same topic: its bytes mean nothing to this publisher's subscribers
                 self._wait_until_due(message.bag_time_ns)
                 self._wait_for_answers(self._published(message.topic))
                 if self._stopped.is_set():
@@ -212,9 +215,22 @@ class BagPlayer(Node):
         topic = self._published(message.topic)
         outputs = {answers.topic for answers in self.answers if answers.input == topic}
         if outputs and message.message_type in IMAGE_TYPES:
-            self._waiting[topic] = _Waiting(header_stamp(message.data), time.monotonic(), outputs)
+            stamp = self._stamp(topic, message.data)
+            if stamp is None:
+                return  # nothing can answer it
+            self._waiting[topic] = _Waiting(stamp, time.monotonic(), outputs)
         self._publishers_by_topic[message.topic].publish(bytes(message.data))
         self.counts[topic] += 1
+
+    def _stamp(self, topic: str, raw: bytes) -> Stamp | None:
+        """header.stamp; None for a message too short to have one, which is counted."""
+        try:
+            return header_stamp(raw)
+        except ValueError as error:
+            if not self.too_short[topic]:
+                self.get_logger().warning(f"{topic}: {error}; such messages are skipped")
+            self.too_short[topic] += 1
+            return None
 
     def _wait_until_due(self, stamp: int) -> None:
         if self._playback is None:
@@ -253,7 +269,7 @@ class BagPlayer(Node):
 
     def _on_answer(self, answers: Answers, raw: bytes) -> None:
         waiting = self._waiting.get(answers.input)
-        if waiting is not None and answers.topic in waiting.outputs and header_stamp(raw) == waiting.stamp:
+        if waiting is not None and answers.topic in waiting.outputs and self._stamp(answers.topic, raw) == waiting.stamp:
             waiting.outputs.discard(answers.topic)
             answers.latencies.append(time.monotonic() - waiting.published)
 
@@ -326,6 +342,7 @@ class BagPlayer(Node):
                 self._published(topic): {"type": self.types[topic], "messages": self.counts[self._published(topic)]} for topic in self.types
             },
             "skipped": self.skipped,
+            "too_short": dict(self.too_short),
             "outputs": {
                 answers.topic: {
                     "input": answers.input,
@@ -374,6 +391,8 @@ def _say(report: dict[str, Any], say: Callable[[str], object]) -> None:
     say(f"played {total} messages of {report['bag']} in {report['seconds']:.1f} s")
     for topic, values in report["topics"].items():
         say(f"  {values['messages']:6d}  {topic}  {values['type']}")
+    for topic, count in report["too_short"].items():
+        say(f"  {topic}: {count} skipped, too short for a header")
     for output, values in report["outputs"].items():
         say(f"  {output}: {values['answered']} answers to {values['input']}, {values['missing']} missing")
 
@@ -395,11 +414,11 @@ def _options(parsed: argparse.Namespace) -> PlayerOptions:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bag_player", description=__doc__, allow_abbrev=False)
     parser.add_argument("bag", type=Path, help="a ROS 2 bag (folder, .mcap or .db3) or a ROS 1 .bag")
-    parser.add_argument("--rate", type=_positive, default=1.0, help="how many times faster than recorded")
+    parser.add_argument("--rate", type=parse_rate, default=1.0, help="how many times faster than recorded")
     parser.add_argument("--loop", action="store_true", help="begin again at the end; /clock jumps back")
     parser.add_argument("--topics", nargs="+", default=[], metavar="TOPIC", help="play only these (names as recorded)")
     parser.add_argument("--remap", nargs="+", default=[], type=_remapping, metavar="A:=B", help="publish A as B")
-    parser.add_argument("--clock", nargs="?", type=_positive, const=100.0, metavar="HZ", help="publish /clock (100 Hz), for use_sim_time")
+    parser.add_argument("--clock", nargs="?", type=parse_rate, const=100.0, metavar="HZ", help="publish /clock (100 Hz), for use_sim_time")
     parser.add_argument(
         "--wait-for-subscribers",
         type=_positive,

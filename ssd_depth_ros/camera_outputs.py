@@ -70,7 +70,7 @@ class CameraOutputs:
         self._cloud_message: CloudMessage | None = None
         self._grid: CloudGrid | None = None
         self._next_cloud_ns = -math.inf
-        self._last_cloud_ns: int | None = None
+        self._last_cloud_ns = -math.inf
 
     def _publisher(self, message_type: Any, topic: str) -> Any:
         qos = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=_QUEUE, reliability=ReliabilityPolicy.RELIABLE)
@@ -96,7 +96,7 @@ class CameraOutputs:
     def reset(self) -> None:
         """Forget what was derived from earlier stamps."""
         self._next_cloud_ns = -math.inf
-        self._last_cloud_ns = None
+        self._last_cloud_ns = -math.inf
 
     def publish_info(self, header: Header, camera: PinholeCamera, size: Size) -> None:
         """CameraInfo of the depth image of this (width, height)."""
@@ -146,14 +146,16 @@ class CameraOutputs:
 
     def _cloud_is_due(self, now: int, rate: float) -> bool:
         # A driver that leaves all stamps alike gets every cloud rather than one for ever.
-        return rate <= 0 or now >= self._next_cloud_ns or now == self._last_cloud_ns
+        # The second bound for a rate that was raised after the due time was set.
+        return rate <= 0 or now >= min(self._next_cloud_ns, self._last_cloud_ns + 1e9 / rate) or now == self._last_cloud_ns
 
     def _note_cloud(self, now: int, rate: float) -> None:
         self._last_cloud_ns = now
         if rate > 0:
             # Due times lie on a grid, so that 12 images a second give 10 clouds a second and not 6.
             period = 1e9 / rate
-            self._next_cloud_ns = now + period if math.isinf(self._next_cloud_ns) else max(self._next_cloud_ns + period, now)
+            on_grid = now + period if math.isinf(self._next_cloud_ns) else max(self._next_cloud_ns + period, now)
+            self._next_cloud_ns = min(on_grid, now + period)
 
     def _publish_previews(self, wanted: Wanted, header: Header, depth: npt.NDArray[np.float32], settings: Settings) -> None:
         if self._is_metric:

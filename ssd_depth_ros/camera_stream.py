@@ -18,12 +18,10 @@ from ssd_core.geometry.camera_info import DistortionError
 from ssd_depth_ros.health import COMPLAINT_PERIOD, CameraHealth
 from ssd_depth_ros.messages import Size, camera_from_message, camera_info_key, stamp_ns
 from ssd_depth_ros.parameters import Settings, camera_info_beside
-from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, is_published
+from ssd_depth_ros.subscriptions import AdaptiveSubscription, Source, find_image_source, is_published, keeps_messages
 
 CAMERA_INFO_PATIENCE = 1.0
 """Seconds that the first image waits for a CameraInfo: the two topics are discovered and delivered independently."""
-ASPECT_TOLERANCE = 0.01
-"""Relative difference of aspect up to which a CameraInfo of another size is taken for that of the unscaled image."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +82,10 @@ class CameraStream:
         """Look for the image publisher, and for another one when it has gone. Cheap; call it about twice a second."""
         if self._infos is None:
             return
+        if self._info is None and not self._infos.asks_for_kept and keeps_messages(self._node, self._info_topic):
+            # Published once, perhaps before this node came.
+            self._infos.destroy()
+            self._infos = AdaptiveSubscription(self._node, Source(self._info_topic, CameraInfo), self._on_info, transient_local=True)
         current = self._images.source if self._images else None
         if current is not None and is_published(self._node, current):
             return
@@ -156,7 +158,7 @@ class CameraStream:
         if self._settings.fx <= 0:
             return None, (cause, f"{text}; {advice}")
         try:
-            camera = fitted(self._camera_of_parameters(size), size)
+            camera = self._camera_of_parameters(size).fitted(*size)
         except CameraError as error:
             return None, ("camera_parameters", f"parameters fx, fy, cx, cy, width, height: {error}")
         return camera, None if info is None else (cause, f"{text}; the parameters fx, fy, cx, cy are used instead")
@@ -168,7 +170,7 @@ class CameraStream:
         except DistortionError as error:
             camera = camera_from_message(info, self.is_rectified, size, ignore_distortion=True)
             trouble = ("distortion", f"{self._info_topic}: {error}; the lens is treated as free of distortion")
-        return fitted(camera, size), trouble
+        return camera.fitted(*size), trouble
 
     def _camera_of_parameters(self, size: Size) -> PinholeCamera:
         values = self._settings
@@ -203,16 +205,6 @@ class CameraStream:
             text = f"{self._info_topic}: the camera's intrinsics have changed"
             self._node.get_logger().info(text, throttle_duration_sec=COMPLAINT_PERIOD)
         self._wake()
-
-
-def fitted(camera: PinholeCamera, size: Size) -> PinholeCamera:
-    """The camera scaled to an image of the same aspect. Raises CameraError where the aspects differ (a crop can't be guessed)."""
-    if camera.size == size:
-        return camera
-    ratio = (camera.width / camera.height) / (size[0] / size[1])
-    if abs(ratio - 1) > ASPECT_TOLERANCE:
-        raise CameraError(f"intrinsics of {camera.width}x{camera.height} don't fit images of {size[0]}x{size[1]}: another aspect")
-    return camera.scaled(*size)
 
 
 def _info_topic(node: Node, settings: Settings, camera: str, image_topic: str) -> str:

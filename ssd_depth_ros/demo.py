@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ssd_core.data.bag import BagError
+from ssd_core.data.writers.bag import endangered_source
 from ssd_core.model.checkpoint import open_checkpoint
 from ssd_core.storage.atomic_write import atomic_write_text
 from ssd_depth_ros.demo_plan import DemoPlan, plan_run, run_names
@@ -36,7 +37,7 @@ def run_bag(plan: DemoPlan, out: Path, arguments: argparse.Namespace, console: C
     chosen = plan.node_parameters(arguments.model, arguments.backend, arguments.input_size, arguments.fx)
     # JSON is YAML with every string quoted.
     atomic_write_text(parameters, json.dumps({"/**": {"ros__parameters": chosen}}, indent=1) + "\n")
-    recording = out / f"{plan.name}.mcap"
+    recording = _recording(out, plan.name)
     with contextlib.ExitStack() as stack:
         watch = stack.enter_context(Watch())
         status = stack.enter_context(console.status(f"{plan.name}: the depth node loads its network"))
@@ -108,8 +109,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _run(arguments: argparse.Namespace, console: Console) -> int:
     bags = arguments.bag or sample_bags()
+    names = run_names(bags)
+    _check_sources(bags, names, arguments.out)
     _check_writable(arguments.out)
-    plans = [plan_run(bag, name) for bag, name in zip(bags, run_names(bags), strict=True)]
+    plans = [plan_run(bag, name) for bag, name in zip(bags, names, strict=True)]
     _check_lenses(plans, arguments.model, arguments.fx)
     isolate()
     reports: list[RunReport] = []
@@ -128,10 +131,23 @@ def _run(arguments: argparse.Namespace, console: Console) -> int:
         console.print(f"{report.name}: {', '.join(map(str, report.files))}", highlight=False, markup=False, soft_wrap=True)
     console.print(f"Look at the bags in Foxglove with the layout {installed_folder('config') / 'foxglove.json'}", soft_wrap=True)
     if not all(report.is_trained for report in reports):
-        names = ", ".join(sorted({report.model for report in reports if not report.is_trained}))
-        text = f" UNTRAINED WEIGHTS ({names}): layout, stamps and geometry are right, depth means nothing "
+        models = ", ".join(sorted({report.model for report in reports if not report.is_trained}))
+        text = f" UNTRAINED WEIGHTS ({models}): layout, stamps and geometry are right, depth means nothing "
         console.print(text, style="bold white on red", highlight=False, markup=False)
     return 1 if any(report.dropped for report in reports) else 0
+
+
+def _recording(out: Path, name: str) -> Path:
+    """Where a run's bag goes."""
+    return out / f"{name}.mcap"
+
+
+def _check_sources(bags: Sequence[Path], names: Sequence[str], out: Path) -> None:
+    """Raise DemoError if a run's bag would take the place of a recording that is to be played, now or in a later run."""
+    for name in names:
+        source = endangered_source(_recording(out, name), bags)
+        if source is not None:
+            raise DemoError(f"{_recording(out, name)} would take the place of the recording {source}; choose another folder with --out")
 
 
 def _check_lenses(plans: Sequence[DemoPlan], model: str, fx: float) -> None:

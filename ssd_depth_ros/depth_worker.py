@@ -243,8 +243,14 @@ class DepthWorker:
         depth = depth_map.values
         if self.estimator.kind == "metric" and settings.depth_scale != 1:
             depth = depth * np.float32(settings.depth_scale)
-        header = frame.received.message.header
-        frame.camera.outputs.publish(frame.wanted, header, frame.image.pixels, frame.intrinsics, depth, self._limits(settings), settings)
+        header, limits = frame.received.message.header, self._limits(settings)
+        if limits.minimum >= limits.maximum:
+            frame.camera.health.complain(
+                "depth_range",
+                f"min_depth {limits.minimum:g} m isn't below max_depth {limits.maximum:g} m (0: the model's limit, times depth_scale): "
+                "no pixel can be in between",
+            )
+        frame.camera.outputs.publish(frame.wanted, header, frame.image.pixels, frame.intrinsics, depth, limits, settings)
         frame.camera.health.image_published(time.monotonic() - frame.received.received, self._now() - frame.received.stamp_ns * 1e-9)
 
     def _limits(self, settings: Settings) -> DepthRange:

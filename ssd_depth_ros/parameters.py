@@ -105,7 +105,11 @@ class Settings:
         4, "A point for every n-th pixel of the input image, across and down", dynamic=True, minimum=1, maximum=64
     )
     cloud_rate: float = _parameter(
-        0.0, "Most clouds a second and camera, by image stamps; 0: one for every depth image", dynamic=True, minimum=0.0, maximum=1000.0
+        0.0,
+        "Maximum clouds per second, per camera, by image stamps; 0: one for every depth image",
+        dynamic=True,
+        minimum=0.0,
+        maximum=1000.0,
     )
     cloud_max_range: float = _parameter(
         0.0, "Points farther along the optical axis are left out (NaN), metres; 0: as far as the depth image", dynamic=True, minimum=0.0

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import argparse
+import math
 import time
 from collections.abc import Callable
 
@@ -11,9 +13,9 @@ class PlaybackClock:
     """Maps a steady clock (seconds) to the time of a recording (nanoseconds)."""
 
     def __init__(self, start: int, rate: float = 1.0, steady: Callable[[], float] = time.monotonic) -> None:
-        """Start running at `start`; rate 2 plays twice as fast. Raises ValueError unless the rate is positive."""
-        if not rate > 0:
-            raise ValueError(f"rate {rate}: it must be positive")
+        """Start running at `start`; rate 2 plays twice as fast. Raises ValueError unless the rate is positive and finite."""
+        if not 0 < rate < math.inf:
+            raise ValueError(f"rate {rate}: it must be positive and finite")
         self._rate = rate
         self._steady = steady
         self._anchor = steady()
@@ -40,3 +42,14 @@ class PlaybackClock:
         if not self._running:
             self._anchor = self._steady()
             self._running = True
+
+
+def parse_rate(text: str) -> float:
+    """A rate from the command line. Raises argparse.ArgumentTypeError unless it is a positive, finite number."""
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: it must be positive and finite")
+    return rate

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from rclpy.node import Node
 from rclpy.qos import DurabilityPolicy
 from rclpy.signals import SignalHandlerOptions
 
-from ssd_core.data.bag import BagError, BagMessage, BagReader
+from ssd_core.data.bag import BagConnection, BagError, BagMessage, BagReader
 from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
 from ssd_core.data.writers.messages import TYPESTORE
 from ssd_core.storage.atomic_write import atomic_write_text
@@ -37,33 +37,52 @@ _NEVER = 2**63 - 1
 class SourceCopy:
     """Topics of another bag, written in between what is recorded, so that the new bag is in order of time."""
 
-    def __init__(self, source: BagReader, topics: Sequence[str], writer: BagWriter) -> None:
-        """Announce the topics; raises BagError naming those the source doesn't have. `skipped`: topic -> why it can't be copied."""
+    def __init__(self, source: BagReader, topics: Sequence[str], writer: BagWriter, warn: Callable[[str], object] = lambda _: None) -> None:
+        """Announce the topics; raises BagError naming those the source doesn't have, and for one damaged from the beginning.
+
+        `skipped`: topic -> why it, or one of its types, can't be copied. `damage`: what ended the copying early, also given to `warn`.
+        """
         missing = [topic for topic in topics if source.connection(topic) is None]
         if missing:
             raise BagError(f"{source.path}: no topic {', '.join(missing)} to copy")
         self.skipped: dict[str, str] = {}
         self.counts: Counter[str] = Counter()
+        self.damage: str | None = None
         self._writer = writer
-        copied = []
-        for connection in (source.connection(topic) for topic in dict.fromkeys(topics)):
-            assert connection is not None
-            if connection.message_type not in TYPESTORE.fielddefs or connection.serialization != "cdr":
-                self.skipped[connection.topic] = f"no definition of {connection.message_type} at hand"
-                continue
-            latched = connection.topic.endswith("tf_static") or any(qos.durability == "transient_local" for qos in connection.offered_qos)
-            durability = Durability.LATCHED if latched else Durability.VOLATILE
-            writer.add_topic(connection.topic, connection.message_type, reliable_qos(durability=durability))
-            copied.append(connection.topic)
-        self._messages: Iterator[BagMessage] = source.messages(copied)
+        self._warn = warn
+        self._types: dict[str, str] = {}
+        for topic in dict.fromkeys(topics):
+            carried = [connection for connection in source.connections if connection.topic == topic]
+            # A publisher that never spoke mustn't take the topic from one of another type that did.
+            for connection in [connection for connection in carried if connection.count] or carried[:1]:
+                self._announce(connection)
+        messages = source.messages(self._types)
+        self._messages: Iterator[BagMessage] = (message for message in messages if message.message_type == self._types[message.topic])
         self._next = next(self._messages, None)
 
+    def _announce(self, connection: BagConnection) -> None:
+        topic, message_type = connection.topic, connection.message_type
+        if message_type not in TYPESTORE.fielddefs or connection.serialization != "cdr":
+            self.skipped[topic] = f"no definition of {message_type} at hand"
+        elif topic in self._types:
+            self.skipped[topic] = f"{message_type}: the topic also carries {self._types[topic]}"
+        else:
+            latched = topic.endswith("tf_static") or any(qos.durability == "transient_local" for qos in connection.offered_qos)
+            self._writer.add_topic(topic, message_type, reliable_qos(durability=Durability.LATCHED if latched else Durability.VOLATILE))
+            self._types[topic] = message_type
+
     def advance(self, stamp: int) -> None:
-        """Write everything up to this time, nanoseconds."""
+        """Write everything up to this time, nanoseconds; where the source turns out damaged, copying ends (see `damage`)."""
         while self._next is not None and self._next.bag_time_ns <= stamp:
             self._writer.write_raw(self._next.topic, self._next.bag_time_ns, self._next.data)
             self.counts[self._next.topic] += 1
-            self._next = next(self._messages, None)
+            try:
+                self._next = next(self._messages, None)
+            except BagError as error:
+                # What is recorded live can't be had again, so it outlives its source.
+                self._next = None
+                self.damage = str(error)
+                self._warn(f"nothing more is copied, recording goes on: {error}")
 
     def finish(self) -> None:
         """Write the rest."""
@@ -84,6 +103,7 @@ class Recorder(Node):
         self._subscriptions_by_topic: dict[str, AdaptiveSubscription] = {}
         self._wanted = [self.resolve_topic_name(topic) for topic in dict.fromkeys(topics)]
         self.counts: Counter[str] = Counter()
+        self.too_short: Counter[str] = Counter()
         self.last_arrival = time.monotonic()
         self._warned: set[str] = set()
 
@@ -110,7 +130,12 @@ class Recorder(Node):
             self._warn_once(topic, f"{topic} isn't recorded: {error}")
 
     def _on_message(self, topic: str, raw: bytes, headed: bool) -> None:
-        stamp = (header_stamp(raw).total() if headed else 0) or self.get_clock().now().nanoseconds
+        try:
+            stamp = (header_stamp(raw).total() if headed else 0) or self.get_clock().now().nanoseconds
+        except ValueError as error:
+            self._warn_once(topic, f"{topic}: {error}; such messages aren't recorded")
+            self.too_short[topic] += 1
+            return
         if not stamp:
             return  # simulated time that hasn't begun: a message of 1970 would stretch the bag by decades
         if self._copy is not None:
@@ -141,11 +166,11 @@ class Recorder(Node):
 
     def unheard(self) -> list[str]:
         """Topics nobody ever published a message on."""
-        return [topic for topic in self._wanted if not self.counts[topic]]
+        return [topic for topic in self._wanted if not (self.counts[topic] or self.too_short[topic])]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Command line; ends the process with 0, or 1 after an error."""
+    """Command line; ends the process with 0, or 1 after an error or a copy that a damaged source cut short (the bag is kept)."""
     raise SystemExit(_run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -167,16 +192,16 @@ def _run(arguments: Sequence[str]) -> int:
             return 1
         if parsed.report is not None:
             atomic_write_text(parsed.report, json.dumps(report, indent=1) + "\n")
-    return 0
+    return 1 if report["damage"] else 0
 
 
 def _record(parsed: argparse.Namespace, stopped: threading.Event, logger: Any) -> dict[str, Any]:
     with contextlib.ExitStack() as stack:
-        writer = stack.enter_context(BagWriter(parsed.out))
+        writer = stack.enter_context(BagWriter(parsed.out, sources=[parsed.copy_from] if parsed.copy else []))
         copy = None
         if parsed.copy:
             source = stack.enter_context(BagReader(parsed.copy_from))
-            copy = SourceCopy(source, parsed.copy, writer)
+            copy = SourceCopy(source, parsed.copy, writer, logger.warning)
             for topic, why in copy.skipped.items():
                 logger.warning(f"{topic} isn't copied: {why}")
         recorder = Recorder(writer, parsed.topics, copy)
@@ -186,9 +211,18 @@ def _record(parsed: argparse.Namespace, stopped: threading.Event, logger: Any) -
             copy.finish()
     recorded, copied = dict(recorder.counts), dict(copy.counts) if copy else {}
     logger.info(f"{parsed.out}: {sum(recorded.values())} messages recorded, {sum(copied.values())} copied")
+    for topic, count in recorder.too_short.items():
+        logger.warning(f"{topic}: {count} messages too short for a header weren't recorded")
     for topic in recorder.unheard():
         logger.warning(f"{topic}: nothing was published")
-    return {"bag": str(parsed.out), "recorded": recorded, "copied": copied, "unheard": recorder.unheard()}
+    return {
+        "bag": str(parsed.out),
+        "recorded": recorded,
+        "copied": copied,
+        "damage": copy.damage if copy else None,
+        "too_short": dict(recorder.too_short),
+        "unheard": recorder.unheard(),
+    }
 
 
 def _parser() -> argparse.ArgumentParser:

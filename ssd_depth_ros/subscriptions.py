@@ -51,6 +51,12 @@ def is_published(node: Node, source: Source) -> bool:
     return any(_TYPES.get(endpoint.topic_type) is source.message_type for endpoint in endpoints)
 
 
+def keeps_messages(node: Node, topic: str) -> bool:
+    """Whether all publishers of the topic keep what they have published for those who come later (transient local)."""
+    endpoints = node.get_publishers_info_by_topic(node.resolve_topic_name(topic))
+    return bool(endpoints) and all(endpoint.qos_profile.durability == DurabilityPolicy.TRANSIENT_LOCAL for endpoint in endpoints)
+
+
 def _compressed_sibling(node: Node, topic: str, resolved: str) -> str:
     sibling = f"{topic}/compressed"
     remapped = node.resolve_topic_name(sibling)
@@ -81,6 +87,7 @@ class AdaptiveSubscription:
         self._callback = callback
         self._depth = depth
         self._raw = raw
+        self.asks_for_kept = transient_local
         self._fallback = node.create_guard_condition(self._become_best_effort)
         durability = DurabilityPolicy.TRANSIENT_LOCAL if transient_local else DurabilityPolicy.VOLATILE
         self._subscription: Subscription[Any] | None = self._subscribe(ReliabilityPolicy.RELIABLE, durability)

@@ -18,7 +18,7 @@ import yaml
 from ssd_core.data.bag import BagMessage, BagReader
 from ssd_core.data.bag_topics import CAMERA_INFO_TYPE, IMAGE_TYPE
 from ssd_core.data.frame import Frame
-from ssd_core.data.intrinsics import CameraForSize, fit_camera
+from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
 from ssd_core.data.writers.messages import camera_info_message, image_message
 from ssd_core.geometry.camera import CameraError, PinholeCamera
@@ -119,7 +119,7 @@ class PredictionFolder:
         return self.folder / f"{self.quantity}.mcap"
 
     def check(self, configuration: PredictConfiguration, overwrite: bool) -> None:
-        """Refuse to mix results of different configurations; with `overwrite` remove the earlier ones.
+        """Refuse to mix results of different configurations, or to write over the input; with `overwrite` remove the earlier ones.
 
         Raises PredictionError naming what differs.
         """
@@ -128,6 +128,10 @@ class PredictionFolder:
             if (self.folder / name).resolve() in (source, *source.parents):
                 raise PredictionError(f"{source} lies where results would go ({self.folder / name}); choose another --out")
         path = self.folder / _CONFIGURATION
+        bag_path = self.bag_path.resolve()
+        # Without a configuration beside it, a bag in the input's folder isn't ours but the recording itself.
+        if bag_path == source or (bag_path.parent == source and bag_path.exists() and not path.exists()):
+            raise PredictionError(f"{source} is where a bag of results would go ({self.bag_path}); choose another --out")
         if not path.exists():
             return
         if overwrite:
@@ -170,7 +174,7 @@ class PredictionFolder:
         if frame.camera is None:
             return self._assumed_lens(size) if self._assumed_lens is not None else None
         try:
-            return fit_camera(frame.camera, size)
+            return frame.camera.fitted(*size)
         except CameraError:
             return None
 

@@ -16,7 +16,7 @@ from ssd_core.data.bag_topics import IMAGE_TYPE, CameraTopics
 from ssd_core.data.ego_motion import Fix, is_static, speed_between
 from ssd_core.data.errors import OncePerCause
 from ssd_core.data.frame import UNKNOWN_CONDITION, Frame, linked
-from ssd_core.data.intrinsics import CameraForSize, fit_camera
+from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.point_cloud_message import PointCloudError, point_cloud_xyz
 from ssd_core.data.transform_tree import TransformTree, read_transforms
 from ssd_core.geometry.camera import CameraError, PinholeCamera
@@ -103,11 +103,6 @@ class BagFrames:
         """The bag underneath."""
         return self._bag
 
-    @property
-    def transforms(self) -> TransformTree:
-        """All transforms of the bag; empty without `with_poses`."""
-        return self._tree
-
     def frames(self) -> Sequence[Frame]:
         """All frames of the chosen cameras in the order of the recording."""
         return self._frames
@@ -172,10 +167,10 @@ class BagFrames:
     def _camera_model(self, camera: CameraTopics, info: Any | None, size: tuple[int, int] | None) -> PinholeCamera | None:
         """The intrinsics that a CameraInfo (None: there is none) gives to images of a size (None: unknown, the CameraInfo's stands)."""
         try:
-            model = None if info is None else self._from_info(info, camera)
+            model = None if info is None else self._from_info(info, camera, size)
             if model is None and self._intrinsics is not None and size is not None:
                 model = self._intrinsics(size)
-            return model if model is None or size is None else fit_camera(model, size)
+            return model if model is None or size is None else model.fitted(*size)
         except CameraError as error:
             self.warnings.append(f"{camera.name}: {error}; its intrinsics are unknown")
             return None
@@ -199,9 +194,11 @@ class BagFrames:
         found = [_Calibration(_stamp(info), models[_calibration_bytes(info)]) for info in infos]
         return sorted(found, key=lambda one: one.stamp_ns) or [_Calibration(0, self._camera_model(camera, None, size))]
 
-    def _from_info(self, info: Any, camera: CameraTopics) -> PinholeCamera | None:
+    def _from_info(self, info: Any, camera: CameraTopics, size: tuple[int, int] | None) -> PinholeCamera | None:
+        # As in the node, the image's size stands in where the driver left it empty.
+        width, height = size if size and not (info.width or info.height) else (info.width, info.height)
         roi = info.roi.x_offset, info.roi.y_offset, info.roi.width, info.roi.height
-        fields: dict[str, Any] = {"width": info.width, "height": info.height, "k": info.k, "d": info.d, "r": info.r, "p": info.p}
+        fields: dict[str, Any] = {"width": width, "height": height, "k": info.k, "d": info.d, "r": info.r, "p": info.p}
         fields |= {"binning_x": info.binning_x, "binning_y": info.binning_y, "roi": roi, "distortion_model": info.distortion_model}
         try:
             return camera_from_info(**fields, rectified=camera.is_rectified)

@@ -40,9 +40,9 @@ class FoxgloveToBag:
             self.warnings.append(f"{path}: left out, as ROS 2 has no type for them: {', '.join(left_out)}")
 
     def write(self, out: Path, on_message: Callable[[], None] = lambda: None) -> None:
-        """Write the bag, whole or not at all."""
+        """Write the bag, whole or not at all. Raises OSError where it can't be written or would replace the recording."""
         notes = {"nuscenes_to_bag.source": self.path.name, "nuscenes_to_bag.git_revision": git_revision()}
-        with BagReader(self.path) as recording, BagWriter(out, notes) as bag:
+        with BagReader(self.path) as recording, BagWriter(out, notes, [self.path]) as bag:
             for topic, message_type in self.topics.items():
                 bag.add_topic(topic, message_type, reliable_qos(100 if message_type == _TF_TYPE else 10))
             odometry = _Odometry(bag)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from ssd_core.data.errors import DataError
 from ssd_core.data.frame import Frame, linked
-from ssd_core.data.intrinsics import CameraForSize, fit_camera
+from ssd_core.data.intrinsics import CameraForSize
 from ssd_core.data.natural_order import natural_key
 from ssd_core.data.trajectory import TrajectoryFiles
 from ssd_core.geometry.camera import CameraError, PinholeCamera
@@ -30,8 +30,8 @@ class ImageFolder:
     """A FrameSource over the pictures of one folder in natural order (frame2 before frame10), or over one picture.
 
     The pictures count as one camera's; intrinsics, if given, are asked for the first picture's size, and every frame has that camera:
-    a picture of another size and the same aspect is one that was resized (`fit_camera`). `trajectory` gives poses and stamps, of a
-    camera `right_of_pose` metres to the left of this one. Frame ids are file names without suffix, with it where two files would share
+    a picture of another size and the same aspect is one that was resized (`PinholeCamera.fitted`). `trajectory` gives poses and stamps,
+    of a camera `right_of_pose` metres to the left of this one. Frame ids are file names without suffix, with it where two files would share
     an id. Raises ImageFolderError, and DataError for a trajectory that doesn't fit.
     """
 
@@ -90,7 +90,7 @@ class ImageFolder:
 
 def _check_aspect(path: Path, size: tuple[int, int], camera: PinholeCamera) -> None:
     try:
-        fit_camera(camera, size)
+        camera.fitted(*size)
     except CameraError as error:
         raise ImageDecodeError(
             f"{path} has {size[0]}x{size[1]} pixels, the intrinsics belong to {camera.width}x{camera.height} (the first picture's size)"

@@ -56,17 +56,6 @@ def read_intrinsics(path: Path, rectified: bool = False) -> CameraForSize:
     return lambda size: PinholeCamera(size[0], size[1], fx, fy, cx, cy)
 
 
-def fit_camera(camera: PinholeCamera, size: tuple[int, int]) -> PinholeCamera:
-    """The camera for an image that was resized after calibration; raises CameraError if the aspect differs."""
-    if camera.size == size:
-        return camera
-    if abs(camera.width * size[1] - camera.height * size[0]) > max(camera.width, size[0]):
-        raise CameraError(
-            f"intrinsics of a {camera.width}x{camera.height} image don't fit one of {size[0]}x{size[1]}: calibrate for this size or crop"
-        )
-    return camera.scaled(*size)
-
-
 def _from_calibration(path: Path, text: str, rectified: bool) -> CameraForSize:
     try:
         values: Any = yaml.safe_load(text)
@@ -86,4 +75,4 @@ def _from_calibration(path: Path, text: str, rectified: bool) -> CameraForSize:
         raise CameraError(f"{path}: {error}") from error
     except (yaml.YAMLError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise CameraError(f"{path}: no camera calibration (image_width, image_height, camera_matrix: {error!r})") from error
-    return lambda size: fit_camera(camera, size)
+    return lambda size: camera.fitted(*size)

@@ -20,6 +20,8 @@ import numpy.typing as npt
 
 DistortionModel = Literal["none", "plumb_bob", "rational_polynomial", "equidistant"]
 DISTORTION_MODELS: tuple[str, ...] = get_args(DistortionModel)
+ASPECT_TOLERANCE = 0.01
+"""Relative difference of aspect up to which a picture of another size is taken for the resized one (see `PinholeCamera.fitted`)."""
 
 _COEFFICIENT_COUNTS = {"none": (0,), "plumb_bob": (4, 5), "rational_polynomial": (8,), "equidistant": (4,)}
 
@@ -118,6 +120,20 @@ class PinholeCamera:
             cy=(self.cy + 0.5) * sy - 0.5,
         )
 
+    def fitted(self, width: int, height: int) -> PinholeCamera:
+        """The camera of a picture that was resized after calibration. Raises CameraError where its aspect is another one: by more than
+        a hundredth, and by more than a pixel.
+        """
+        if self.size == (width, height):
+            return self
+        across, down = self.width * height, self.height * width
+        if abs(across - down) > max(self.width, width, ASPECT_TOLERANCE * down):
+            raise CameraError(
+                f"intrinsics of {self.width}x{self.height} don't fit an image of {width}x{height}, which has another aspect (a crop "
+                "can't be guessed): calibrate for this size"
+            )
+        return self.scaled(width, height)
+
     def cropped(self, left: int, top: int, width: int, height: int) -> PinholeCamera:
         """The camera of the window that starts at pixel (left, top); may reach beyond the image."""
         return dataclasses.replace(self, width=width, height=height, cx=self.cx - left, cy=self.cy - top)
@@ -162,7 +178,8 @@ class PinholeCamera:
     def unproject(self, pixels: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """Rays (N, 2), x/z and y/z, of pixels (N, 2); NaN where there is none (see `rays`)."""
         points = np.asarray(pixels, dtype=np.float64).reshape(-1, 2)
-        if not self.is_distorted:
+        # OpenCV makes one point of none.
+        if not self.is_distorted or not len(points):
             return (points - (self.cx, self.cy)) / (self.fx, self.fy)
         coefficients = np.array(self.distortion)
         if self.distortion_model == "equidistant":

@@ -30,9 +30,9 @@ def backproject(depth: Tensor, intrinsics: Tensor) -> Tensor:
     return rays * depth
 
 
-def project(points: Tensor, intrinsics: Tensor, minimum_depth: float = 1e-3) -> Tensor:
-    """Points (B, 3, H, W) -> pixels (B, 2, H, W); u, v are NaN-free, but meaningless where z < minimum_depth."""
-    z = points[:, 2:].clamp(min=minimum_depth)
+def project(points: Tensor, intrinsics: Tensor) -> Tensor:
+    """Points (B, 3, H, W) -> pixels (B, 2, H, W); u, v are NaN-free, but meaningless where z < 1 mm."""
+    z = points[:, 2:].clamp(min=1e-3)
     focal = torch.stack([intrinsics[:, 0, 0], intrinsics[:, 1, 1]], dim=1)[..., None, None]
     centre = intrinsics[:, :2, 2][..., None, None]
     return points[:, :2] / z * focal + centre

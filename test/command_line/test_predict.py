@@ -186,6 +186,20 @@ def test_input_inside_the_results_is_refused(tmp_path: Path, loaded: list[StandI
     assert "choose another --out" in str(result.exception) and (tmp_path / "colour" / "0.png").exists()
 
 
+@pytest.mark.parametrize("is_folder", [False, True])
+def test_a_recording_in_the_place_of_the_bag_of_results_is_refused(
+    tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result], is_folder: bool
+) -> None:
+    bag = _write_bag(tmp_path / "depth")
+    recording = bag / "depth.mcap"
+    before = recording.read_bytes()
+    result = run(bag if is_folder else recording, "--out", bag, "--focal", "50", "--format", "bag")
+    assert "choose another --out" in str(result.exception) and recording.read_bytes() == before and not loaded
+    (bag / "configuration.yaml").write_text("model: of a run on another recording")
+    assert "choose another --out" in str(run(recording, "--out", bag, "--focal", "50", "--overwrite").exception)
+    assert recording.read_bytes() == before
+
+
 def test_a_damaged_picture_is_named_skipped_and_counted(
     pictures: Path, tmp_path: Path, loaded: list[StandIn], run: Callable[..., Result]
 ) -> None:

@@ -86,6 +86,10 @@ def test_intrinsics_where_the_bag_has_none_or_bad_ones(tmp_path: Path) -> None:
     resized = [*image, ("/cam/camera_info", 1, factory.camera_info(1, "cam", 128, 96, focal=100.0))]
     camera = BagFrames(factory.write_bag(tmp_path / "resized", resized)).frames()[0].camera
     assert camera.size == (64, 48) and camera.fx == 50
+    unsaid = factory.camera_info(1, "cam", focal=77.0)
+    unsaid.width = unsaid.height = 0
+    camera = BagFrames(factory.write_bag(tmp_path / "unsaid", [*image, ("/cam/camera_info", 1, unsaid)])).frames()[0].camera
+    assert camera.size == (64, 48) and camera.fx == 77
     cropped = [*image, ("/cam/camera_info", 1, factory.camera_info(1, "cam", 128, 48, focal=100.0))]
     source = BagFrames(factory.write_bag(tmp_path / "cropped", cropped))
     assert source.frames()[0].camera is None and "128x48" in source.warnings[0]

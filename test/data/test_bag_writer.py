@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from rosbags.interfaces import QosDurability, QosReliability
-from rosbags.rosbag2 import Reader
+from rosbags.rosbag2 import Reader, Writer
 
-from ssd_core.data.writers.bag import BagWriter, Durability, reliable_qos
+from ssd_core.data.writers.bag import BagWriter, Durability, endangered_source, reliable_qos
 from ssd_core.data.writers.messages import (
     TYPESTORE,
     camera_info_message,
@@ -98,6 +98,35 @@ def test_a_folder_that_is_no_bag_or_holds_more_is_refused_before_the_work(tmp_pa
             pytest.fail("the block isn't entered")
     assert sorted(entry.name for entry in bags.iterdir()) == ["notes.txt", "scene-0061.mcap"]
     assert not list(tmp_path.glob(".*")) and len(list(drive.iterdir())) == 3
+
+
+def test_a_recording_that_the_bag_is_made_from_is_never_its_target(tmp_path):
+    write_bag(tmp_path / "drive")
+    part = tmp_path / "drive" / "drive.mcap"
+    before = part.read_bytes()
+    (tmp_path / "link").symlink_to("drive")
+    for target, source in [
+        (part, part),
+        (tmp_path / "link" / "drive.mcap", part),
+        (part, tmp_path / "drive"),
+        (tmp_path / "drive" / "more.mcap", tmp_path / "link"),
+        (tmp_path / "drive", part),
+    ]:
+        with pytest.raises(FileExistsError, match="would take the place of its own source"), BagWriter(target, sources=[source]):
+            pytest.fail("the block isn't entered")
+    assert part.read_bytes() == before and len(list(part.parent.iterdir())) == 2
+    assert endangered_source(tmp_path / "drive" / "demo" / "drive.mcap", [tmp_path / "drive"]) is None
+    assert endangered_source(tmp_path / "drive.mcap", [tmp_path / "drive", tmp_path / "drive.db3"]) is None
+
+
+def test_a_bag_that_cannot_be_opened_leaves_nothing(tmp_path, monkeypatch):
+    def fail(writer):
+        raise OSError("no space")
+
+    monkeypatch.setattr(Writer, "open", fail)
+    with pytest.raises(OSError, match="no space"):
+        write_bag(tmp_path / "drive.mcap")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_folder_becomes_the_bag(tmp_path):

@@ -127,5 +127,8 @@ def test_as_a_bag_that_can_be_played(tmp_path: Path) -> None:
         assert (mine is None) == (theirs is None) == (frame.stamp_ns not in near_scans)
         if mine is not None and theirs is not None:
             np.testing.assert_array_equal(mine.z, theirs.z)
+    before = recording.read_bytes()
+    result = CliRunner().invoke(app, ["nuscenes-to-bag", str(recording), "--out", str(recording)])
+    assert "would take the place of its own source" in str(result.exception) and recording.read_bytes() == before
     with pytest.raises(BagError, match="no camera CAM_UP"):
         FoxgloveToBag(recording, ("CAM_UP",))

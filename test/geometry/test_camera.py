@@ -80,6 +80,20 @@ def test_fisheye_pixels_beyond_ninety_degrees_have_no_ray() -> None:
     assert np.isfinite(rays[240, 320]).all()
 
 
+@pytest.mark.parametrize("camera", CAMERAS)
+def test_no_pixels_have_no_rays(camera: PinholeCamera) -> None:
+    assert camera.unproject(np.empty((0, 2))).shape == (0, 2)
+
+
+def test_a_resized_picture_keeps_its_camera_and_a_cropped_one_has_none() -> None:
+    assert NUSCENES.fitted(1600, 900) is NUSCENES
+    assert NUSCENES.fitted(640, 362).fx == pytest.approx(NUSCENES.fx * 0.4)
+    # A pixel of rounding is more than a hundredth of a small picture.
+    assert NUSCENES.fitted(32, 19).size == (32, 19)
+    with pytest.raises(CameraError, match="1600x900 don't fit an image of 640x400"):
+        NUSCENES.fitted(640, 400)
+
+
 def test_points_behind_the_camera_have_no_pixel() -> None:
     for camera in CAMERAS:
         assert np.isnan(camera.project([[0.1, 0.1, -1.0], [0.1, 0.1, 0.0]])).all()

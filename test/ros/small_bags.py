@@ -34,8 +34,11 @@ BEST_EFFORT = Qos(
 )
 
 
-def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unknown=False, info=True):
-    """`count` images and, with `info`, CameraInfo of each camera, 50 ms apart; with `unknown` also a message of a type nobody has."""
+def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unknown=False, info=True, mixed=False, short=False):
+    """`count` images and, with `info`, CameraInfo of each camera, 50 ms apart; with `unknown` also a message of a type nobody has.
+
+    mixed: a CameraInfo on the topic of each image, too. short: instead of its bytes, the first image has only their first four.
+    """
     store = get_typestore(Stores.ROS2_HUMBLE)
     store.register(get_types_from_msg("int32 value\n", "nobody_msgs/msg/Unknown"))
     types = store.types
@@ -48,12 +51,12 @@ def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unk
 
     with Writer(path, version=9, storage_plugin=plugin) as writer:
 
-        def write(topic, message, stamp, offered=()):
+        def write(topic, message, stamp, offered=(), length=None):
             name = message.__msgtype__
             key = topic, name
             if key not in connections:
                 connections[key] = writer.add_connection(topic, name, typestore=store, offered_qos_profiles=list(offered))
-            writer.write(connections[key], stamp, store.serialize_cdr(message, name))
+            writer.write(connections[key], stamp, store.serialize_cdr(message, name)[:length])
 
         connections = {}
         for index in range(count):
@@ -63,7 +66,10 @@ def write_bag(path, cameras=("CAM_FRONT",), count=4, storage="mcap", qos=(), unk
                 )
                 if info:
                     write(f"/{camera}/camera_info", camera_info(types, header(index, camera)), START + index * STEP)
-                write(f"/{camera}/image_rect_compressed", image, START + index * STEP, qos)
+                length = 4 if short and index == 0 else None
+                write(f"/{camera}/image_rect_compressed", image, START + index * STEP, qos, length)
+                if mixed:
+                    write(f"/{camera}/image_rect_compressed", camera_info(types, header(index, camera)), START + index * STEP)
         if unknown:
             write("/unknown", types["nobody_msgs/msg/Unknown"](value=3), START)
     return path

@@ -139,7 +139,7 @@ def test_camera_info_of_another_aspect(bench: NodeBench) -> None:
     camera.send_info(PinholeCamera(64, 64, 50, 50, 31.5, 31.5))
     camera.send_image(PICTURE)
     depth.wait()
-    expect_complaint(bench, "camera_info", "intrinsics of 64x64 don't fit images of 64x48")
+    expect_complaint(bench, "camera_info", "intrinsics of 64x64 don't fit an image of 64x48")
     camera.send_info(CAMERA)
     wait_until(lambda: bench.node.cameras[0].stream.camera_for((64, 48)) is not None)
     camera.send_image(PICTURE, stamp=2.0)

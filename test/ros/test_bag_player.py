@@ -16,11 +16,20 @@ from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, CompressedImage, Image
 from small_bags import BEST_EFFORT, START, STEP, interrupt, picture, spin_until, start, write_bag
 
+from ssd_core.data.bag import BagReader
 from ssd_core.data.bag_storage import BagConnection, OfferedQos
 from ssd_core.images.codec import decode_image
 from ssd_depth_ros.playback_clock import PlaybackClock
 from ssd_depth_ros.process import split_ros_arguments
-from ssd_depth_ros.raw_topics import Stamp, UnknownMessageTypeError, has_header, header_stamp, message_class, recorded_profile
+from ssd_depth_ros.raw_topics import (
+    CAMERA_INFO_TYPE,
+    Stamp,
+    UnknownMessageTypeError,
+    has_header,
+    header_stamp,
+    message_class,
+    recorded_profile,
+)
 
 pytestmark = pytest.mark.ros
 
@@ -177,6 +186,7 @@ def test_missing_answers_are_named_and_end_the_playing(node, tmp_path):
         (["--wait-for-output", "/x:=/nothing"], "/x is no image topic of this bag"),
         (["--wait-for-output", "/CAM_BACK/image_rect_compressed:=/nothing", "--output-timeout", "0.5"], "nobody publishes /nothing"),
         (["--rate", "0"], "must be positive"),
+        (["--rate", "inf"], "inf: it must be positive and finite"),
         (["--remap", "/x"], "write A:=B"),
     ],
 )
@@ -201,6 +211,31 @@ def test_stamps_are_read_from_bytes_of_either_order():
     assert header_stamp(b"\0\0\0\0" + (5).to_bytes(4, "big") + (7).to_bytes(4, "big")).total() == 5_000_000_007
     with pytest.raises(ValueError, match="12 bytes"):
         header_stamp(b"\0\1\0\0")
+
+
+def test_of_a_topic_with_two_types_one_is_played(node, tmp_path):
+    bag = write_bag(tmp_path / "bag", count=3, mixed=True)
+    with BagReader(bag) as reader:
+        types = [connection.message_type for connection in reader.connections if connection.topic == IMAGE_TOPIC]
+    assert types == [CAMERA_INFO_TYPE, "sensor_msgs/msg/CompressedImage"]
+    infos = listen(node, CameraInfo, IMAGE_TOPIC)
+    report = tmp_path / "report.json"
+    said = finish(node, start("bag_player", bag, "--topics", IMAGE_TOPIC, "--wait-for-subscribers", 10, "--report", report))
+    played = json.loads(report.read_text())
+    assert played["topics"] == {IMAGE_TOPIC: {"type": CAMERA_INFO_TYPE, "messages": 3}}, said
+    assert [stamp_of(info) for info in infos] == STAMPS[:3] and "the topic also carries" in played["skipped"][IMAGE_TOPIC]
+
+
+def test_an_image_too_short_for_a_stamp_is_skipped_and_counted(node, tmp_path):
+    bag, report = write_bag(tmp_path / "bag", count=3, info=False, short=True), tmp_path / "report.json"
+    answers = node.create_publisher(CompressedImage, "/answer", 10)
+    node.create_subscription(CompressedImage, IMAGE_TOPIC, answers.publish, 10)
+    process = start("bag_player", bag, "--wait-for-output", "/answer", "--output-timeout", 20, "--report", report)
+    said = finish(node, process)
+    assert process.returncode == 0 and "Traceback" not in said, said
+    assert "a message with a header has at least 12 bytes, this one 4" in said
+    played = json.loads(report.read_text())
+    assert played["too_short"] == {IMAGE_TOPIC: 1} and played["outputs"]["/answer"]["answered"] == 2
 
 
 def test_own_arguments_apart_from_those_of_ros():
@@ -274,3 +309,5 @@ def test_the_clock_stands_still_while_paused():
     assert clock.now() == START + 4 * 10**9
     with pytest.raises(ValueError, match="positive"):
         PlaybackClock(START, rate=0)
+    with pytest.raises(ValueError, match="finite"):
+        PlaybackClock(START, rate=float("inf"))

@@ -124,6 +124,17 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
     assert "can't write results there" in " ".join(result.stdout.split()) and "Traceback" not in result.stderr
 
 
+def test_a_recording_that_a_run_would_replace_is_named(tmp_path):
+    source = write_bag(tmp_path / "source", count=1) / "source.mcap"
+    before = source.read_bytes()
+    for bag in (source, source.parent):
+        result = run_demo("--bag", bag, "--out", source.parent)
+        assert result.returncode == 1
+        said = " ".join(result.stdout.split())
+        assert f"would take the place of the recording {bag}; choose another folder with --out" in said and "Traceback" not in result.stderr
+    assert source.read_bytes() == before and not (source.parent / "log").exists()
+
+
 def test_a_model_that_cannot_be_loaded_is_named(tmp_path):
     source = write_bag(tmp_path / "source", count=1)
     result = run_demo("--bag", source, "--out", tmp_path / "out", "--model", tmp_path / "nowhere")

@@ -19,8 +19,10 @@ from node_bench import CAMERA, PICTURE, NodeBench, depth_of, points_of, stamp_of
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.node import Node
 from rclpy.parameter import Parameter
-from rclpy.qos import ReliabilityPolicy
+from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from ros_peers import FakeCamera, wait_until
+from sensor_msgs.msg import CameraInfo
+from std_msgs.msg import Header
 
 from ssd_core.geometry.camera import PinholeCamera
 from ssd_core.images.codec import encode_jpeg
@@ -29,6 +31,7 @@ from ssd_depth_ros.accuracy_node import main as accuracy_main
 from ssd_depth_ros.depth_node import DepthNode, _model_status, _RosLogHandler
 from ssd_depth_ros.depth_node import main as depth_main
 from ssd_depth_ros.health import Level
+from ssd_depth_ros.messages import camera_info_message
 
 
 @pytest.fixture
@@ -128,6 +131,15 @@ def test_best_effort_publishers_are_heard(bench: NodeBench) -> None:
         return bool(cloud.messages)
 
     wait_until(answered, "a cloud from a best-effort camera")
+
+
+def test_a_camera_info_that_was_published_once_is_heard_later(bench: NodeBench) -> None:
+    latched = QoSProfile(depth=1, durability=DurabilityPolicy.TRANSIENT_LOCAL)
+    infos = bench.peer.create_publisher(CameraInfo, "/camera_info", latched)
+    infos.publish(camera_info_message(Header(frame_id="camera_optical"), CAMERA))
+    stream = bench.start().cameras[0].stream
+    wait_until(lambda: stream.camera_for(CAMERA.size) is not None, "the CameraInfo from before")
+    assert stream.camera_for(CAMERA.size).size == CAMERA.size
 
 
 def test_a_reliable_camera_after_a_best_effort_one_is_heard_reliably(bench: NodeBench) -> None:
@@ -265,6 +277,11 @@ def test_values_follow_the_range_policy(bench: NodeBench) -> None:
     camera.send_image(PICTURE, stamp=2.0)
     np.testing.assert_array_equal(depth_of(depth.wait(2)[1])[:2, 0], [np.inf, 66])
     assert depth_of(depth.messages[1])[2, 0] == -np.inf
+    # Above the model's own limit, which stands for a max_depth of 0: said, since nothing is left.
+    assert set_parameter(bench, "max_depth", 0.0).successful and set_parameter(bench, "min_depth", 100.0).successful
+    camera.send_image(PICTURE, stamp=3.0)
+    assert not np.isfinite(depth_of(depth.wait(3)[2])).any()
+    assert "min_depth 100 m isn't below max_depth 80 m" in bench.complaints[-1]
 
 
 def test_millimetres(bench: NodeBench) -> None:
@@ -322,8 +339,13 @@ def test_the_network_runs_for_clouds_that_are_due_only(bench: NodeBench) -> None
     wait_until(lambda: len(cloud.messages) == 2)
     assert stamps(cloud) == [1.0, 2.2]
     assert len(bench.estimator.calls) == bench.health.published == 2
+    # A rate that is raised counts from the next image on.
+    assert set_parameter(bench, "cloud_rate", 10.0).successful
+    for count, stamp in enumerate((2.32, 2.44), start=3):
+        camera.send_image(PICTURE, stamp=stamp)
+        cloud.wait(count)
     # A driver that never stamps its images still gets clouds.
-    for count in (3, 4):
+    for count in (5, 6):
         camera.send_image(PICTURE, stamp=0.0)
         wait_until(lambda wanted=count: len(cloud.messages) == wanted)
 
@@ -539,7 +561,7 @@ def test_parameters_of_another_aspect_are_named_with_every_image(bench: NodeBenc
         camera.send_image(PICTURE, stamp=float(index))
         depth.wait(index + 1)
     assert dict(bench.health.errors) == {"camera_parameters": 2}
-    assert "intrinsics of 64x64 don't fit images of 64x48" in bench.complaints[0]
+    assert "intrinsics of 64x64 don't fit an image of 64x48" in bench.complaints[0]
 
 
 def test_network_is_rebuilt_once_for_the_aspect_of_the_images(bench: NodeBench) -> None:

@@ -14,7 +14,7 @@ from rclpy.executors import SingleThreadedExecutor
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
 from rosgraph_msgs.msg import Clock
 from sensor_msgs.msg import CameraInfo, Image
-from small_bags import START, STEP, interrupt, spin_until, start, write_bag
+from small_bags import SIZE, START, STEP, interrupt, spin_until, start, write_bag
 
 from ssd_core.data.bag import BagReader, header_stamp
 from ssd_core.data.writers.bag import BagWriter
@@ -110,11 +110,13 @@ def test_nothing_heard_leaves_nothing_behind(node, tmp_path):
         (["out.mcap", "/a", "--copy-from", "nowhere", "--copy", "/b"], "nowhere: no such file or folder"),
         (["out.mcap", "/a", "--copy", "/b"], "belong together"),
         (["{file}/out.mcap", "/a"], "file"),
+        (["source/source.mcap", "/a", "--copy-from", "{source}", "--copy", IMAGE_TOPIC], "would take the place of its own source"),
     ],
 )
 def test_what_cannot_be_recorded_is_said(node, tmp_path, arguments, problem):
     (tmp_path / "file").touch()
     source = write_bag(tmp_path / "source", count=1)
+    before = (source / "source.mcap").read_bytes()
     arguments = [text.format(source=source, file=tmp_path / "file") for text in arguments]
     arguments[0] = str(tmp_path / arguments[0])
     process = start("recorder", *arguments)
@@ -122,6 +124,7 @@ def test_what_cannot_be_recorded_is_said(node, tmp_path, arguments, problem):
     assert process.returncode != 0
     assert problem in said and "Traceback" not in said, said
     assert sorted(path.name for path in tmp_path.iterdir()) == ["file", "source"]
+    assert (source / "source.mcap").read_bytes() == before
 
 
 def test_types_without_a_definition_are_named(node, tmp_path):
@@ -133,3 +136,50 @@ def test_types_without_a_definition_are_named(node, tmp_path):
         copy.finish()
     assert copy.skipped == {"/unknown": "no definition of nobody_msgs/msg/Unknown at hand"}
     assert copy.counts == {IMAGE_TOPIC: 1}
+
+
+def test_of_a_topic_with_two_types_one_is_copied(tmp_path):
+    from ssd_depth_ros.recorder import SourceCopy
+
+    bag = write_bag(tmp_path / "source", count=3, mixed=True)
+    with BagReader(bag) as source, BagWriter(tmp_path / "out.mcap") as writer:
+        copy = SourceCopy(source, [IMAGE_TOPIC], writer)
+        copy.finish()
+    assert copy.skipped == {IMAGE_TOPIC: "sensor_msgs/msg/CompressedImage: the topic also carries sensor_msgs/msg/CameraInfo"}
+    with BagReader(tmp_path / "out.mcap") as copied:
+        assert [message.width for _, message in copied.deserialised()] == [SIZE[0]] * 3
+
+
+def test_what_is_recorded_outlives_a_damaged_source(node, tmp_path):
+    source, out = write_bag(tmp_path / "source", count=1500), tmp_path / "out.mcap"
+    path = source / "source.mcap"
+    whole = bytearray(path.read_bytes())
+    middle = len(whole) // 2
+    whole[middle : middle + 100] = bytes([5]) * 100
+    path.write_bytes(whole)
+    process = start("recorder", out, "/depth", "--copy-from", source, "--copy", IMAGE_TOPIC, "--report", tmp_path / "report.json")
+    publisher = node.create_publisher(Image, "/depth", 10)
+    assert spin_until(node.spinner, lambda: publisher.get_subscription_count() == 1, 20)
+    for index in (0, 1498, 1499):
+        publisher.publish(image(index, 50))
+    said = interrupt(process)
+    assert process.returncode == 1 and "nothing more is copied, recording goes on" in said and "Traceback" not in said, said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["recorded"] == {"/depth": 3} and "source: damaged" in report["damage"]
+    with BagReader(out) as bag:
+        counts = {connection.topic: connection.count for connection in bag.connections}
+    assert counts == {"/depth": 3, IMAGE_TOPIC: report["copied"][IMAGE_TOPIC]} and 0 < counts[IMAGE_TOPIC] < 1500
+
+
+def test_messages_too_short_for_their_header_are_skipped_and_counted(node, tmp_path):
+    out = tmp_path / "out.mcap"
+    process = start("recorder", out, "/depth", "--report", tmp_path / "report.json")
+    publisher = node.create_publisher(Image, "/depth", 10)
+    assert spin_until(node.spinner, lambda: publisher.get_subscription_count() == 1, 20)
+    publisher.publish(image(0, 50))
+    publisher.publish(bytes([0, 1, 0, 0]))
+    publisher.publish(image(1, 51))
+    said = interrupt(process)
+    assert process.returncode == 0 and "/depth: a message with a header has at least 12 bytes" in said, said
+    report = json.loads((tmp_path / "report.json").read_text())
+    assert report["recorded"] == {"/depth": 2} and report["too_short"] == {"/depth": 1}

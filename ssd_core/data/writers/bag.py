@@ -6,7 +6,7 @@ from __future__ import annotations
 import enum
 import shutil
 import tempfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal
@@ -38,22 +38,35 @@ def reliable_qos(depth: int = 10, durability: Durability = Durability.VOLATILE) 
     )
 
 
+def endangered_source(path: Path, sources: Sequence[Path]) -> Path | None:
+    """The first of these recordings that a new bag at `path` would replace, or whose folder it would be put into; None: it harms none."""
+    target = path.resolve()
+    for source in sources:
+        recording = source.resolve()
+        # A folder further down is none of a recording's: no reader looks there.
+        if recording in (target, target.parent) or target in recording.parents:
+            return source
+    return None
+
+
 class BagWriter:
     """A ROS 2 bag being written; use it as a context manager.
 
     The suffix of `path` chooses the form: `X.mcap` and `X.db3` are single files, MCAP with zstd chunks and sqlite3;
     a path without suffix is a folder with metadata.yaml, holding MCAP. An existing bag is replaced when this one is
     complete; after an error nothing is left behind. A folder that holds anything but one bag isn't replaced.
-    `metadata` (text by key) goes into the bag's own metadata.
+    `metadata` (text by key) goes into the bag's own metadata. `sources`: the recordings that the new one is made from; it takes
+    the place of none of them.
 
     Raises ValueError for another suffix or a bag without messages, OSError (on entering the block, too) where it can't be written.
     """
 
-    def __init__(self, path: Path, metadata: Mapping[str, str] | None = None) -> None:
+    def __init__(self, path: Path, metadata: Mapping[str, str] | None = None, sources: Sequence[Path] = ()) -> None:
         if path.suffix not in ("", ".mcap", ".db3"):
             raise ValueError(f"{path}: a bag is named X.mcap, X.db3 or, for a folder, X without a suffix")
         self.path = path
         self._metadata = dict(metadata or {})
+        self._sources = tuple(sources)
         self._connections: dict[str, Connection] = {}
         self._temporary: Path | None = None
         self._writer: Writer | None = None
@@ -61,17 +74,27 @@ class BagWriter:
         self._replaced: Collection[str] = ()
 
     def __enter__(self) -> BagWriter:
+        self._check_sources()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._check_target()
         self._temporary = Path(tempfile.mkdtemp(prefix=f".{self.path.name}.", suffix=".part", dir=self.path.parent))
-        plugin = StoragePlugin.SQLITE3 if self.path.suffix == ".db3" else StoragePlugin.MCAP
-        self._writer = Writer(self._temporary / self.path.stem, version=_BAG_VERSION, storage_plugin=plugin)
-        if plugin is StoragePlugin.MCAP:
-            self._writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
-        for key, value in self._metadata.items():
-            self._writer.set_custom_data(key, value)
-        self._writer.open()
+        try:
+            self._writer = self._open(self._temporary / self.path.stem)
+        except BaseException:
+            # Nobody calls __exit__ for a block that wasn't entered.
+            shutil.rmtree(self._temporary, ignore_errors=True)
+            raise
         return self
+
+    def _open(self, folder: Path) -> Writer:
+        plugin = StoragePlugin.SQLITE3 if self.path.suffix == ".db3" else StoragePlugin.MCAP
+        writer = Writer(folder, version=_BAG_VERSION, storage_plugin=plugin)
+        if plugin is StoragePlugin.MCAP:
+            writer.set_compression(CompressionMode.STORAGE, CompressionFormat.ZSTD)
+        for key, value in self._metadata.items():
+            writer.set_custom_data(key, value)
+        writer.open()
+        return writer
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         assert self._writer is not None and self._temporary is not None
@@ -111,6 +134,12 @@ class BagWriter:
             raise ValueError(f"{topic}: announce the topic with add_topic before writing raw data")
         self._writer.write(self._connections[topic], stamp_ns, data)
         self._count += 1
+
+    def _check_sources(self) -> None:
+        """Raise FileExistsError where the bag would destroy what it is made from."""
+        source = endangered_source(self.path, self._sources)
+        if source is not None:
+            raise FileExistsError(f"{self.path} would take the place of its own source {source}; choose another name or folder")
 
     def _check_target(self) -> None:
         """Raise OSError where the bag can't take its place, before hours go into it."""
