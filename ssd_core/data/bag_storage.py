@@ -201,11 +201,11 @@ class _SequentialMcapStorage:
                 self._foxglove[channel.id] = converter
                 connection = BagConnection(channel.topic, converter.ros_type, connection.count)
             self.connections.append(connection)
-        if self._mcap.is_cut_off:
-            total = sum(self._mcap.counts.values())
+        if self._mcap.is_cut_off or self._mcap.lost_bytes:
+            total = sum(connection.count for connection in self.connections)
             warnings.append(
-                f"{path}: cut off while it was recorded; {total} whole messages are read,"
-                f" the last {self._mcap.lost_bytes} bytes are lost (repair it: mcap recover)"
+                f"{path}: {'cut off while it was recorded' if self._mcap.is_cut_off else 'damaged'}; {total} whole messages are read,"
+                f" {self._mcap.lost_bytes} bytes are lost (repair it: mcap recover)"
             )
 
     def messages(self, topics: set[str], start_ns: int, stop_ns: int) -> Iterator[BagMessage]:
@@ -268,6 +268,7 @@ _DAMAGE = (
     struct.error,
     RuntimeError,
     ValueError,
+    OverflowError,
     TypeError,
     KeyError,
     AssertionError,
@@ -277,7 +278,10 @@ _DAMAGE = (
 
 
 def open_storages(path: Path, types: TypeLibrary, warnings: list[str]) -> list[Storage]:
-    """Open whatever kind of bag `path` is; a folder without a usable metadata.yaml gives one storage a file. Raises BagError."""
+    """Open whatever kind of bag `path` is; a folder without a usable metadata.yaml gives one storage a file.
+
+    Raises BagError, for a folder only if none of its files can be opened; `warnings` names those that can't.
+    """
     if not path.exists():
         raise BagError(f"{path}: no such file or folder")
     if path.is_dir():
@@ -302,7 +306,22 @@ def _open_folder(path: Path, types: TypeLibrary, warnings: list[str]) -> list[St
         raise BagError(f"{path}: no bag (neither metadata.yaml nor .mcap or .db3 files in it)")
     else:
         _check_one_recording(path, files)
-    return [_open_file(file, types, warnings) for file in files]
+    return _open_parts(files, types, warnings)
+
+
+def _open_parts(files: list[Path], types: TypeLibrary, warnings: list[str]) -> list[Storage]:
+    """The files of a split recording that can be opened: a crash often leaves the last one empty, and the others are whole."""
+    storages: list[Storage] = []
+    errors: list[BagError] = []
+    for file in files:
+        try:
+            storages.append(_open_file(file, types, warnings))
+        except BagError as error:
+            errors.append(error)
+    if not storages:
+        raise errors[0]
+    warnings += [f"{error} (left out; the other files of the recording are read)" for error in errors]
+    return storages
 
 
 def _check_one_recording(folder: Path, files: list[Path]) -> None:

@@ -78,20 +78,20 @@ def extract(
     something else, OSError where the folder can't be written.
     """
     sequences = _sequence_names([Path(bag) for bag in configuration.bags])
-    writer = FrameDatasetWriter(folder, _description(configuration))
-    save_configuration(folder / CONFIGURATION_FILE, configuration)
     counts: list[CameraCount] = []
-    for bag, sequence in zip(configuration.bags, sequences, strict=True):
-        source = BagFrames(
-            Path(bag),
-            configuration.cameras,
-            max_lidar_age_ns=round(configuration.max_lidar_age_ms * 1e6),
-            min_lidar_depth=configuration.min_lidar_depth,
-        )
-        try:
-            counts += _extract_bag(source, sequence, configuration, writer, on_frame, on_warning)
-        finally:
-            source.close()
+    with FrameDatasetWriter(folder, _description(configuration)) as writer:
+        save_configuration(folder / CONFIGURATION_FILE, configuration)
+        for bag, sequence in zip(configuration.bags, sequences, strict=True):
+            source = BagFrames(
+                Path(bag),
+                configuration.cameras,
+                max_lidar_age_ns=round(configuration.max_lidar_age_ms * 1e6),
+                min_lidar_depth=configuration.min_lidar_depth,
+            )
+            try:
+                counts += _extract_bag(source, sequence, configuration, writer, on_frame, on_warning)
+            finally:
+                source.close()
     if not any(count.added or count.present for count in counts):
         raise BagError(f"{', '.join(configuration.bags)}: not one image of {len(counts)} cameras could be read")
     return counts

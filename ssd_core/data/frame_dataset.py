@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 import numpy.typing as npt
 
@@ -34,6 +35,11 @@ from ssd_core.storage.json_lines import append_json_line, read_json_lines
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
 FRAMES_FILE = "frames.jsonl"
+_LOCK_FILE = f".{FRAMES_FILE}.lock"
+_HALF_WRITTEN = (
+    *(f"{folder}/**/.*.part" for folder in ("images", "lidar_depth", "depth")),
+    *(f".{file}.*.part" for file in (DESCRIPTION_FILE, "extract.yaml")),  # the latter is extraction's
+)
 
 
 def is_frame_dataset(path: Path) -> bool:
@@ -44,23 +50,52 @@ def is_frame_dataset(path: Path) -> bool:
 class FrameDatasetWriter:
     """Adds frames to a folder; a run that was killed goes on where it stopped and ends with the same files.
 
-    source: what the frames are made from, JSON values; a folder begun from something else is refused (DataError).
+    source: what the frames are made from, JSON values; a folder begun from something else is refused (DataError), and so is one
+    that another writer has open. It is open until `close`, the end of a `with` block, or until nothing refers to it any more.
     """
 
     def __init__(self, folder: Path, source: dict[str, Any]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
+        # Not of one thread: whichever drops the writer last lets go of the folder.
+        self._lock = filelock.FileLock(folder / _LOCK_FILE, thread_local=False)
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout as error:
+            raise DataError(
+                f"{folder}: another run writes frames into it. Fix: wait until it ends or stop it, or give another folder"
+            ) from error
+        try:
+            self._known = self._begin(source)
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, source: dict[str, Any]) -> set[str]:
+        """Describe a new folder or check and tidy one that was begun; ids of the frames in it."""
         description = {"format_version": FORMAT_VERSION, "source": json.loads(json.dumps(source))}
-        path = folder / DESCRIPTION_FILE
+        path = self.folder / DESCRIPTION_FILE
         if path.exists():
-            found = _read_description(folder)
+            found = _read_description(self.folder)
             if found != description:
-                raise DataError(f"{folder} was begun from {found['source']}, not from {source}; give another folder or remove this one")
-            _remove_half_written(folder)
+                raise DataError(
+                    f"{self.folder} was begun from {found['source']}, not from {source}; give another folder or remove this one"
+                )
+            _remove_half_written(self.folder)
         else:
             atomic_write_text(path, json.dumps(description, indent=2) + "\n")
-            (folder / FRAMES_FILE).touch()
-        self._known = {record["frame_id"] for record in read_json_lines(folder / FRAMES_FILE)}
+            (self.folder / FRAMES_FILE).touch()
+        return {record["frame_id"] for record in read_json_lines(self.folder / FRAMES_FILE)}
+
+    def __enter__(self) -> FrameDatasetWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let other runs write into the folder; nothing may be added afterwards."""
+        self._lock.release()
 
     def __contains__(self, frame_id: str) -> bool:
         """True if the frame was written whole."""
@@ -266,9 +301,11 @@ def _of_cameras(records: Iterable[dict[str, Any]], cameras: Sequence[str] | None
 
 
 def _remove_half_written(folder: Path) -> None:
-    """A killed run can't remove its temporary files."""
-    for path in folder.rglob(".*.part"):
-        path.unlink()
+    """A killed run can't remove its temporary files; those below translated/ belong to runs that may still write."""
+    for pattern in _HALF_WRITTEN:
+        for path in folder.glob(pattern):
+            if path.is_file():
+                path.unlink(missing_ok=True)
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

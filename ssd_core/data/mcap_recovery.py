@@ -88,6 +88,7 @@ class SequentialMcap:
     """The readable part of an MCAP file, found by one pass over it.
 
     `channels`: by id. `counts`: whole messages by channel id. `is_cut_off`: the file ends before its end-of-data record.
+    `lost_bytes`: in damaged chunks and after the last whole record.
     Raises ValueError if the file doesn't start like an MCAP file.
     """
 
@@ -103,16 +104,6 @@ class SequentialMcap:
             if file.read(len(MAGIC)) != MAGIC:
                 raise ValueError(f"{path}: no MCAP file")
             self._scan(file, path.stat().st_size)
-
-    @property
-    def start_ns(self) -> int:
-        """Log time of the first message, 0 if there is none."""
-        return min((segment.start_ns for segment in self._segments), default=0)
-
-    @property
-    def end_ns(self) -> int:
-        """Log time of the last message, 0 if there is none."""
-        return max((segment.end_ns for segment in self._segments), default=0)
 
     def messages(self, channel_ids: set[int], start_ns: int, stop_ns: int) -> Iterator[McapMessage]:
         """Messages with start_ns <= log time < stop_ns in order of log time; holds one or a few segments in memory."""
@@ -141,21 +132,21 @@ class SequentialMcap:
             head = file.read(9)
             length = struct.unpack("<Q", head[1:])[0] if len(head) == 9 else 0
             if len(head) < 9 or offset + 9 + length > size:
-                self.lost_bytes = size - offset
+                self.lost_bytes += size - offset
                 break
             opcode = head[0]
             if opcode == _DATA_END:
                 self.is_cut_off = False
                 break
             if opcode == _MESSAGE:
-                loose.append((self._take(opcode, memoryview(file.read(length))), offset, 9 + length))
+                loose.append((self._take(opcode, memoryview(file.read(length)), self.counts), offset, 9 + length))
                 if offset - loose[0][1] > _SEGMENT_BYTES:
                     self._close_run(loose)
             elif opcode == _CHUNK:
                 self._close_run(loose)
                 self._take_chunk(file.read(length), offset + 9)
             elif opcode in (_SCHEMA, _CHANNEL):
-                self._take(opcode, memoryview(file.read(length)))
+                self._take(opcode, memoryview(file.read(length)), self.counts)
             else:
                 file.seek(length, 1)
         self._close_run(loose)
@@ -168,22 +159,23 @@ class SequentialMcap:
             loose.clear()
 
     def _take_chunk(self, content: bytes, offset: int) -> None:
-        start_ns, end_ns, _, _, name_length = struct.unpack_from("<QQQII", content)
-        compression = content[32 : 32 + name_length].decode()
-        body = 32 + name_length + 8
+        counts: Counter[int] = Counter()
         try:
-            records = _decompress(content[body:], compression)
-            for opcode, record in _records(records):
-                self._take(opcode, record)
+            start_ns, end_ns, _, _, name_length = struct.unpack_from("<QQQII", content)
+            compression = content[32 : 32 + name_length].decode()
+            body = 32 + name_length + 8
+            for opcode, record in _records(_decompress(content[body:], compression)):
+                self._take(opcode, record, counts)
         except (ValueError, RuntimeError, struct.error, ZstdError):
             self.lost_bytes += len(content)  # this chunk is damaged, the ones after it may be whole
             return
+        self.counts += counts  # only now: a damaged chunk is left out with all that came before its damage
         self._segments.append(_Segment(start_ns, end_ns, offset + body, len(content) - body, compression))
 
-    def _take(self, opcode: int, content: memoryview) -> int:
-        """Note a schema or channel; count a message and return its log time."""
+    def _take(self, opcode: int, content: memoryview, counts: Counter[int]) -> int:
+        """Note a schema or channel; count a message in `counts` and return its log time."""
         if opcode == _MESSAGE:
-            self.counts[struct.unpack_from("<H", content)[0]] += 1
+            counts[struct.unpack_from("<H", content)[0]] += 1
             return int(struct.unpack_from("<Q", content, 6)[0])
         if opcode == _SCHEMA:
             name, encoding = _strings(content[2:], 2)

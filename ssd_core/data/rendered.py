@@ -130,18 +130,18 @@ def render_frames(plan: ScenePlan, folder: Path, on_progress: Callable[[int, int
     raises.
     """
     _refuse_other_revision(folder)
-    writer = FrameDatasetWriter(folder, {"kind": plan.kind, "revision": REVISION, **plan.model_dump(mode="json")})
     names = {seed: plan.frame_ids(seed) for seed in range(plan.first_scene, plan.first_scene + plan.scenes)}
-    known = {seed: frozenset(name for name in names[seed] if name in writer) for seed in names}
-    jobs = [_Job(plan, seed, known[seed]) for seed in names if len(known[seed]) < len(names[seed])]
     total = sum(map(len, names.values()))
-    done = total - sum(len(names[job.seed]) for job in jobs)
-    for job, frames in zip(jobs, _rendered_scenes(jobs, workers), strict=True):
-        for rendered in frames:
-            writer.add(rendered.frame, rendered.image, depth=rendered.depth)
-        done += len(names[job.seed])
-        if on_progress:
-            on_progress(done, total)
+    with FrameDatasetWriter(folder, {"kind": plan.kind, "revision": REVISION, **plan.model_dump(mode="json")}) as writer:
+        known = {seed: frozenset(name for name in names[seed] if name in writer) for seed in names}
+        jobs = [_Job(plan, seed, known[seed]) for seed in names if len(known[seed]) < len(names[seed])]
+        done = total - sum(len(names[job.seed]) for job in jobs)
+        for job, frames in zip(jobs, _rendered_scenes(jobs, workers), strict=True):
+            for rendered in frames:
+                writer.add(rendered.frame, rendered.image, depth=rendered.depth)
+            done += len(names[job.seed])
+            if on_progress:
+                on_progress(done, total)
     return FrameDataset(folder)
 
 

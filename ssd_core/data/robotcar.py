@@ -55,7 +55,7 @@ class RobotCarFrames:
     """A FrameSource over traverses of Oxford RobotCar, left stereo camera.
 
     root: a folder of traverses (2014-12-09-13-21-02/stereo/left/<microseconds>.png, stereo.timestamps, lms_front/, vo/vo.csv, ...) or one
-    traverse; models_folder and extrinsics_folder: None for `models` and `extrinsics` in root or beside the traverse.
+    traverse. `models` and `extrinsics` are in root or beside the traverse.
     Gray PNGs are raw Bayer (GBRG) pictures, which are demosaiced and undistorted by the table of the camera model; colour PNGs
     count as undistorted already.
 
@@ -83,8 +83,6 @@ class RobotCarFrames:
         size: tuple[int, int] | None = None,
         max_depth: float = 50.0,
         accumulate_s: float = 4.0,
-        models_folder: Path | None = None,
-        extrinsics_folder: Path | None = None,
     ) -> None:
         if split not in SPLITS:
             raise DataError(f"{root}: no split {split!r} in RobotCar; choose {', '.join(SPLITS)}, or give split lists")
@@ -94,8 +92,8 @@ class RobotCarFrames:
         self.warnings: list[str] = []
         once = OncePerCause(self.warnings)
         folders = _find_traverses(root, traverses)
-        models = models_folder or _find_beside(root, "models")
-        extrinsics = extrinsics_folder or _find_beside(root, "extrinsics")
+        models = _find_beside(root, "models")
+        extrinsics = _find_beside(root, "extrinsics")
         view = _View(models, folders[0], kept_rows, size)
         lasers = _LaserOptions(laser, round(accumulate_s * 1e6), max_depth)
         self._traverses = {folder.name: _Traverse(folder, view, extrinsics, lasers, condition, once) for folder in folders}

@@ -18,6 +18,7 @@ from ssd_core.geometry.pose import Matrix, interpolate_pose, invert_pose, pose_f
 
 _TF_TYPE = "tf2_msgs/msg/TFMessage"
 _ODOMETRY_TYPE = "nav_msgs/msg/Odometry"
+_TOLERANCE_NS, _MAX_GAP_NS = 100_000_000, 1_000_000_000
 _WORLDS = ("odom", "map", "earth", "world")
 """A vehicle that stands still during the whole recording is known by the names of REP 105 and its forerunners alone."""
 
@@ -50,7 +51,7 @@ class _Edge:
         self.stamps = array("q", stamps[kept].tobytes())
         self._sorted = None
 
-    def at(self, stamp_ns: int, tolerance_ns: int, max_gap_ns: int) -> Matrix | None:
+    def at(self, stamp_ns: int) -> Matrix | None:
         stamps, poses = self._samples()
         if not len(stamps):
             return None
@@ -59,8 +60,8 @@ class _Edge:
         after = int(np.searchsorted(stamps, stamp_ns))
         if after in (0, len(stamps)):
             nearest = 0 if after == 0 else len(stamps) - 1
-            return np.array(poses[nearest]) if abs(int(stamps[nearest]) - stamp_ns) <= tolerance_ns else None
-        if stamps[after] != stamp_ns and stamps[after] - stamps[after - 1] > max_gap_ns:
+            return np.array(poses[nearest]) if abs(int(stamps[nearest]) - stamp_ns) <= _TOLERANCE_NS else None
+        if stamps[after] != stamp_ns and stamps[after] - stamps[after - 1] > _MAX_GAP_NS:
             return None
         return interpolate_pose(stamps[after - 1 : after + 1], poses[after - 1 : after + 1], stamp_ns)
 
@@ -87,13 +88,11 @@ class _Edge:
 class TransformTree:
     """Frames connected by transforms. Names are compared without a leading slash.
 
-    Moving transforms are interpolated (linear and SLERP). Outside their span the nearest sample within `tolerance_ns` is taken,
-    else there is no answer; nor is there one in a gap longer than `max_gap_ns`.
+    Moving transforms are interpolated (linear and SLERP). Outside their span the nearest sample within 0.1 s is taken, else there is no
+    answer; nor is there one in a gap longer than 1 s.
     """
 
-    def __init__(self, tolerance_ns: int = 100_000_000, max_gap_ns: int = 1_000_000_000) -> None:
-        self._tolerance_ns = tolerance_ns
-        self._max_gap_ns = max_gap_ns
+    def __init__(self) -> None:
         self._parents: dict[str, dict[str, _Edge]] = {}
 
     def add(
@@ -178,7 +177,7 @@ class TransformTree:
         for child, parent in itertools.pairwise(path):
             if child == top:
                 break
-            edge = self._parents[child][parent].at(stamp_ns, self._tolerance_ns, self._max_gap_ns)
+            edge = self._parents[child][parent].at(stamp_ns)
             if edge is None:
                 return None
             pose = edge @ pose

@@ -20,6 +20,7 @@ from ssd_core.storage.configuration import StrictModel, git_revision
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
 
 RECORDS_FILE = "frames.jsonl"
+_REVISION = "git_revision"
 _MOST_AT_ONCE = 8
 
 
@@ -57,6 +58,8 @@ class FrameRecord(StrictModel):
     """Why the frame wasn't measured."""
     scores: dict[str, ImageScores] = pydantic.Field(default_factory=dict)
     """By predictor."""
+    git_revision: str = pydantic.Field(default="", exclude=True)
+    """Of the code that measured it, empty if unknown; the file says it once for all records that follow."""
 
 
 class _Prepared(NamedTuple):
@@ -131,22 +134,28 @@ def evaluate_to_folder(
     """`evaluate_frames` with every record appended to folder/frames.jsonl; a rerun measures only what is missing or was skipped.
 
     Skipped frames are tried again since what they lacked may have been mended meanwhile; the last record of a frame counts.
+    Records measured with other code stay: they know its revision, and the report tells.
 
     Raises EvaluationError if the file belongs to another configuration (unless `overwrite`), and if no frame could be measured.
     """
     path = folder / RECORDS_FILE
     if overwrite:
         path.unlink(missing_ok=True)
-    done = _begun(path, configuration)
+    done, written_by = _begun(path, configuration)
+    revision = git_revision()
     measured = {frame_id for frame_id, record in done.items() if record.skipped is None}
     waiting = [frame for frame in frames if frame.frame_id not in measured]
     if on_frame is not None:
         for frame_id in measured:
             on_frame(done[frame_id])
     for record in evaluate_frames(source, waiting, predictors, configuration.depth_range, on_frame):
-        if done.get(record.frame_id) != record:
+        before = done.get(record.frame_id)
+        if before is None or to_json(before) != to_json(record):
+            if written_by != revision:
+                append_json_line(path, {_REVISION: revision})
+                written_by = revision
             append_json_line(path, to_json(record))
-            done[record.frame_id] = record
+            done[record.frame_id] = record.model_copy(update={_REVISION: revision})
     records = [done[frame.frame_id] for frame in frames]
     if all(record.skipped for record in records):
         raise EvaluationError(_why_nothing(configuration.data, records))
@@ -158,11 +167,13 @@ def to_json(record: FrameRecord) -> dict[str, Any]:
     return record.model_dump(mode="json", exclude_defaults=True)
 
 
-def _begun(path: Path, configuration: EvaluationConfiguration) -> dict[str, FrameRecord]:
+def _begun(path: Path, configuration: EvaluationConfiguration) -> tuple[dict[str, FrameRecord], str]:
+    """The records that are there, and the revision of the code that wrote the last of them."""
     lines = read_json_lines(path)
     if not lines:
-        append_json_line(path, {"configuration": configuration.model_dump(mode="json"), "git_revision": git_revision()})
-        return {}
+        revision = git_revision()
+        append_json_line(path, {"configuration": configuration.model_dump(mode="json"), _REVISION: revision})
+        return {}, revision
     before, now = lines[0].get("configuration"), configuration.model_dump(mode="json")
     if not isinstance(before, dict):
         raise EvaluationError(f"{path}: the first line holds no configuration; choose another folder or overwrite it (--overwrite)")
@@ -170,11 +181,18 @@ def _begun(path: Path, configuration: EvaluationConfiguration) -> dict[str, Fram
     if changed:
         values = "; ".join(f"{key} was {before.get(key)!r} and is {now.get(key)!r}" for key in changed)
         raise EvaluationError(f"{path} belongs to another evaluation: {values}. Choose another folder or overwrite it (--overwrite)")
+    records: dict[str, FrameRecord] = {}
+    revision = str(lines[0].get(_REVISION, ""))
     try:
-        records = [FrameRecord.model_validate(line) for line in lines[1:]]
+        for line in lines[1:]:
+            if line.keys() == {_REVISION}:
+                revision = str(line[_REVISION])
+                continue
+            record = FrameRecord.model_validate({**line, _REVISION: revision})
+            records[record.frame_id] = record
     except pydantic.ValidationError as error:
         raise EvaluationError(f"{path}: a record can't be read ({error.errors()[0]['msg']}); overwrite it (--overwrite)") from error
-    return {record.frame_id: record for record in records}
+    return records, revision
 
 
 def _prepare(source: FrameSource, frame: Frame) -> _Prepared:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -99,7 +100,8 @@ def make_report(
     learnt_from: str | None,
     warnings: Sequence[str],
 ) -> Report:
-    """Everything that is said about an evaluation."""
+    """Everything that is said about an evaluation; records measured with other code than this are told among the warnings."""
+    revision = git_revision()
     baselines = {name: summarise(records, name) for name in configuration.predictors if name != MODEL}
     if CONSTANT in baselines:
         baselines[ORACLE] = _oracle(baselines[CONSTANT])
@@ -124,7 +126,7 @@ def make_report(
         "interval": "95 %, sequences drawn with replacement, 2,000 times; none below 5 sequences",
     }
     return Report(
-        git_revision=git_revision(),
+        git_revision=revision,
         data=data,
         protocol=protocol,
         model=model,
@@ -135,7 +137,7 @@ def make_report(
         skipped=skipped_reasons(records),
         published=[row._asdict() for row in comparison.rows],
         published_note=comparison.note,
-        warnings=list(warnings),
+        warnings=[*warnings, *_other_code(records, revision)],
     )
 
 
@@ -193,6 +195,14 @@ def _oracle(constant: GroupScores) -> GroupScores:
         conditions={name: only_raw(scores) for name, scores in constant.conditions.items()},
         cameras={name: only_raw(scores) for name, scores in constant.cameras.items()},
     )
+
+
+def _other_code(records: Sequence[FrameRecord], revision: str) -> list[str]:
+    measured = Counter(record.git_revision for record in records if record.skipped is None and record.git_revision)
+    others = [f"{_count(number, 'frame')} with {code}" for code, number in measured.items() if code != revision]
+    if not others:
+        return []
+    return [f"not all frames were measured with code {revision}: {', '.join(others)}; --overwrite measures all with one code"]
 
 
 def _sentences(report: Report) -> list[str]:

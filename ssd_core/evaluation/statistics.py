@@ -13,9 +13,9 @@ MIN_SEQUENCES = 5
 
 
 def sequence_bootstrap(
-    values: npt.ArrayLike, sequences: Sequence[str], resamples: int = 2000, confidence: float = 0.95, seed: int = 0
+    values: npt.ArrayLike, sequences: Sequence[str], resamples: int = 2000, seed: int = 0
 ) -> npt.NDArray[np.float64] | None:
-    """Percentile interval of the mean over images, whole sequences drawn with replacement.
+    """95 % percentile interval of the mean over images, whole sequences drawn with replacement.
 
     values: (N,) or (N, K), one row an image; give differences of two models on the same images for a paired interval.
     sequences: the drive or scene of each image. Returns (2,) or (2, K), lower and upper, or None below MIN_SEQUENCES sequences.
@@ -32,5 +32,4 @@ def sequence_bootstrap(
     sums = np.stack([np.bincount(index, weights=column) for column in columns.T], axis=1)
     drawn = np.random.default_rng(seed).integers(len(names), size=(resamples, len(names)))
     means = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)[:, None]
-    tail = (1 - confidence) / 2
-    return np.asarray(np.quantile(means, (tail, 1 - tail), axis=0).reshape(2, *array.shape[1:]))
+    return np.asarray(np.quantile(means, (0.025, 0.975), axis=0).reshape(2, *array.shape[1:]))

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Literal
 
 import numpy as np
 
@@ -47,9 +46,6 @@ class DepthScale(StrictModel):
     quartiles: tuple[float, float]
     """Half of the images lie between these."""
     images: int
-
-
-Group = Literal["pooled", "conditions", "cameras"]
 
 
 def summarise(records: Sequence[FrameRecord], predictor: str) -> GroupScores:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import sqlite3
+import struct
 from pathlib import Path
 
 import bag_factory as factory
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from ssd_core.data.bag import BagError, BagReader, header_stamp, raw_header_stamp
+from ssd_core.data.mcap_recovery import MAGIC, zstd
 
 FRAMES = factory.six_frames()
 
@@ -108,6 +110,72 @@ def test_split_bag_without_metadata_is_merged_by_time(tmp_path: Path) -> None:
         times = [message.bag_time_ns for message in bag.messages()]
         assert len(times) == 12 and times == sorted(times)
         assert bag.connection("/CAM_FRONT/camera_info").count == 3
+
+
+def _mcap_record(opcode: int, content: bytes) -> bytes:
+    return struct.pack("<BQ", opcode, len(content)) + content
+
+
+def _mcap_text(text: str) -> bytes:
+    return struct.pack("<I", len(text)) + text.encode()
+
+
+def _mcap_chunk(stamps: tuple[int, ...], compression: str, damage: str) -> bytes:
+    records = b"".join(_mcap_record(5, struct.pack("<HIQQ", 1, 0, stamp, stamp) + bytes(8)) for stamp in stamps)
+    if damage == "length":
+        records = records[:-20]  # the last record says that it is longer than what is left
+    body = zstd.compress(records) if compression else records
+    if damage == "body":
+        body = body[:8] + bytes(len(body) - 8)
+    head = struct.pack("<QQQI", min(stamps), max(stamps), len(records), 0) + _mcap_text(compression)
+    return _mcap_record(6, b"short" if damage == "head" else head + struct.pack("<Q", len(body)) + body)
+
+
+def _damaged_mcap(path: Path, damage: str, compression: str = "zstd") -> Path:
+    """Three chunks of two messages without an index, of which the middle one is damaged."""
+    schema = struct.pack("<H", 1) + _mcap_text("std_msgs/msg/Header") + _mcap_text("") + _mcap_text("")
+    channel = struct.pack("<HH", 1, 1) + _mcap_text("/ticks") + _mcap_text("cdr") + _mcap_text("")
+    chunks = [_mcap_chunk((10 * i, 10 * i + 1), compression, damage if i == 1 else "") for i in range(3)]
+    end = _mcap_record(0x0F, bytes(4)) + _mcap_record(2, bytes(20)) + MAGIC
+    start = MAGIC + _mcap_record(1, _mcap_text("") + _mcap_text("test"))
+    path.write_bytes(start + _mcap_record(3, schema) + _mcap_record(4, channel) + b"".join(chunks) + end)
+    return path
+
+
+@pytest.mark.parametrize(("damage", "compression"), [("body", "zstd"), ("length", "zstd"), ("length", ""), ("head", "")])
+def test_a_damaged_chunk_is_told_and_not_counted(tmp_path: Path, damage: str, compression: str) -> None:
+    with BagReader(_damaged_mcap(tmp_path / "ticks.mcap", damage, compression)) as bag:
+        assert [message.bag_time_ns for message in bag.messages()] == [0, 1, 20, 21]
+        assert bag.message_count == 4
+        (warning,) = bag.warnings
+        assert "ticks.mcap: damaged; 4 whole messages are read" in warning and "mcap recover" in warning
+        assert "cut off" not in warning
+
+
+def test_bytes_lost_in_a_chunk_and_at_the_end_add_up(tmp_path: Path) -> None:
+    whole = _damaged_mcap(tmp_path / "ticks.mcap", "body")
+    (inside,) = BagReader(whole).warnings
+    lost = int(inside.partition(" bytes")[0].rpartition(" ")[2])
+    end = len(_mcap_record(0x0F, bytes(4)) + _mcap_record(2, bytes(20)) + MAGIC)
+    whole.write_bytes(whole.read_bytes()[: 7 - end])
+    (both,) = BagReader(whole).warnings
+    assert "cut off" in both and f" {lost + 7} bytes" in both
+
+
+def test_one_empty_or_damaged_part_leaves_the_others(tmp_path: Path) -> None:
+    folder = tmp_path / "drive"
+    folder.mkdir()
+    part = factory.write_bag(tmp_path / "part", FRAMES) / "part.mcap"
+    (folder / "drive_0.mcap").touch()
+    shutil.copy(part, folder / "drive_1.mcap")
+    (folder / "drive_2.mcap").write_bytes(b"nothing of a bag")
+    with BagReader(folder) as bag:
+        assert len(list(bag.messages())) == 12
+        empty, foreign = bag.warnings
+        assert "drive_0.mcap: the file is empty" in empty and "drive_2.mcap: no bag" in foreign
+    (folder / "drive_1.mcap").unlink()
+    with pytest.raises(BagError, match=r"drive_0\.mcap: the file is empty"):
+        BagReader(folder)
 
 
 def test_a_folder_of_several_recordings_is_no_bag(tmp_path: Path) -> None:

@@ -87,6 +87,38 @@ def test_a_killed_run_ends_with_the_same_files(tmp_path: Path) -> None:
         assert (whole / path).read_bytes() == (broken / path).read_bytes(), path
 
 
+def test_a_folder_has_one_writer_at_a_time(tmp_path: Path) -> None:
+    first = FrameDatasetWriter(tmp_path, {"kind": "test"})
+    with pytest.raises(DataError, match=r"another run writes frames.*wait until it ends"):
+        FrameDatasetWriter(tmp_path, {"kind": "test"})
+    first.add(frame(0), encode_png(picture(0)), ".png")
+    assert len(FrameDataset(tmp_path).frames()) == 1, "readers need no lock"
+    first.close()
+    with FrameDatasetWriter(tmp_path, {"kind": "test"}) as second:
+        assert frame(0).frame_id in second
+    with pytest.raises(DataError, match="begun from") as kept:
+        FrameDatasetWriter(tmp_path, {"kind": "other"})
+    writer = FrameDatasetWriter(tmp_path, {"kind": "test"})
+    assert frame(0).frame_id in writer, f"a refused writer ({kept.value}) holds nothing"
+    del writer
+    FrameDatasetWriter(tmp_path, {"kind": "test"}).close()
+
+
+def test_a_writer_removes_its_own_half_written_files_only(tmp_path: Path) -> None:
+    fill(tmp_path, range(1))
+    mine = [tmp_path / name for name in ("images/a/.1.png.0f.part", "depth/.1.npz.0f.part", "lidar_depth/.1.npz.0f.part")]
+    mine += [tmp_path / name for name in (".dataset.json.0f.part", ".extract.yaml.0f.part")]
+    others = [tmp_path / "translated/physical/night/.1.jpg.0f.part", tmp_path / ".preview.jpg.0f.part"]
+    folder = tmp_path / "images" / ".folder.part"
+    for path in (*mine, *others):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    folder.mkdir()
+    fill(tmp_path, range(2))
+    assert not any(path.exists() for path in mine)
+    assert all(path.exists() for path in (*others, folder))
+
+
 def test_every_missing_or_damaged_file_is_listed(tmp_path: Path) -> None:
     fill(tmp_path, range(4))
     images = tmp_path / "images" / "scene" / "CAM" / "day-clear"

@@ -86,6 +86,22 @@ def test_another_configuration_is_refused_unless_overwritten(tmp_path):
     assert summarise(records, "model").pooled["raw"].abs_rel == pytest.approx(0, abs=1e-6)
 
 
+def test_records_know_the_code_that_measured_them(tmp_path, monkeypatch):
+    def at(revision, source, predictor=None):
+        monkeypatch.setattr("ssd_core.evaluation.evaluation.git_revision", lambda: revision)
+        return [record.git_revision for record in run(source, predictor or Seer(), tmp_path)]
+
+    with pytest.raises(KeyboardInterrupt):
+        at("first", FakeSource(11), Seer(stop_after=4))
+    path = tmp_path / RECORDS_FILE
+    begun = len(path.read_bytes().splitlines()) - 1
+    assert at("second", FakeSource(11, damaged=(10,))) == begun * ["first"] + (11 - begun) * ["second"]
+    assert at("third", FakeSource(11))[-2:] == ["second", "third"], "a skipped frame is measured later"
+    before = path.read_bytes()
+    assert at("fourth", FakeSource(11)) == begun * ["first"] + (10 - begun) * ["second"] + ["third"]
+    assert path.read_bytes() == before, "nothing was measured with it"
+
+
 def test_a_foreign_file_is_named(tmp_path):
     (tmp_path / RECORDS_FILE).write_text('{"hello": 1}\n')
     with pytest.raises(EvaluationError, match="holds no configuration"):

@@ -33,10 +33,12 @@ def priors():
     return learn_baselines(DepthSamples(rays, (5 + 10 * np.abs(rays[:, 1])).astype(np.float32)))
 
 
-def report_of(source, model=None, trained=True, comparison=NOTHING_PUBLISHED, baselines=True, kind="metric"):
+def report_of(source, model=None, trained=True, comparison=NOTHING_PUBLISHED, baselines=True, kind="metric", code=None):
     model = model or Seer(wrong)
     predictors = {MODEL: model, **({prior.name: prior for prior in priors()} if baselines else {})}
     records = list(evaluate_frames(source, source.frames(), predictors, RANGE))
+    if code is not None:
+        records = [record.model_copy(update={"git_revision": revision}) for record, revision in zip(records, code, strict=True)]
     configuration = EvaluationConfiguration(
         data="/somewhere/drive",
         frames=len(records),
@@ -107,6 +109,19 @@ def test_report_md_and_the_terminal_say_the_same(tmp_path):
     columns = [line.count("|") for line in text.splitlines() if line.startswith("|")]
     assert set(columns) == {11}
     assert f"{100 * report.results.pooled['raw'].d1:.2f}" in text  # tables show percent
+
+
+def test_frames_measured_with_other_code_are_told(monkeypatch):
+    monkeypatch.setattr("ssd_core.evaluation.report.git_revision", lambda: "new")
+
+    def warnings(*code):
+        return report_of(FakeSource(6), baselines=False, code=code)[0].warnings
+
+    assert warnings(*["new"] * 6) == ["one warning"]
+    _, warning = warnings(*["old"] * 2, *["new"] * 4)
+    assert "code new" in warning and "2 frames with old" in warning and "--overwrite measures all with one code" in warning
+    _, warning = warnings(*["old"] * 5, "older")
+    assert "5 frames with old, 1 frame with older" in warning
 
 
 def test_few_sequences_have_no_interval():
