@@ -73,6 +73,7 @@ def synthesize(
     """
     from ssd_core.data.nuscenes import training_split
     from ssd_core.data.source import open_source
+    from ssd_core.data.translations import translations_folder
     from ssd_core.gdt.config import SynthesisConfig
     from ssd_core.gdt.job import all_tasks, choose_frames
     from ssd_core.storage.configuration import load_configuration
@@ -82,6 +83,7 @@ def synthesize(
     folder = out or data
     if not folder.is_dir() and out is None:
         raise ValueError(f"--data {data} is no folder, so translations can't lie in it; give one with --out")
+    root = translations_folder(folder, translator.value if name is None else name)
     process = _this_process()
     own = _shard(shard, process)
     if overwrite and own.of > 1:
@@ -94,12 +96,11 @@ def synthesize(
         frames = choose_frames(source.frames(), settings.source_conditions, preview or limit)
         tasks = all_tasks(frames, [_target(wanted) for wanted in dict.fromkeys(condition)])
         workshop = _open(source, frames, translator, settings, console, process.device)
-        root = folder / "translated" / (name or translator.value)
-        if preview is not None:
-            _preview(workshop, tasks, root, console)
-        else:
+        if preview is None:
             _run(workshop, tasks, root, (translator, settings), own, overwrite, console)
             _finish(workshop, tasks, root, console)
+        elif process.number == 0:
+            _preview(workshop, tasks, root, console)
         for sentence in source.warnings:
             tell(console, "warning", sentence, "yellow")
     finally:

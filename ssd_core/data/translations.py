@@ -117,7 +117,9 @@ class TranslationWriter:
 
 
 def translations_folder(folder: Path, translator: str) -> Path:
-    """Where a translator's pictures and manifests are."""
+    """Where a translator's pictures and manifests are. Raises ValueError for a name that leads elsewhere."""
+    if translator in ("", ".", "..") or Path(translator).name != translator:
+        raise ValueError(f"{translator!r} (--name, data.translator): it must name a folder in {folder / TRANSLATED_FOLDER}, without a path")
     return folder / TRANSLATED_FOLDER / translator
 
 

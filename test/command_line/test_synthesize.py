@@ -70,6 +70,14 @@ def test_a_preview_writes_a_sheet_and_nothing_else(data: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["preview.jpg"]
 
 
+@pytest.mark.parametrize("name", ["..", "", "physical/v2", "/elsewhere"])
+def test_a_name_that_leads_elsewhere_removes_nothing(name: str, data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "set")
+    with pytest.raises(ValueError, match=r"--name, data.translator\): it must name a folder in .*translated"):
+        call("--data", tmp_path / "set", "--translator", "physical", "--condition", "night", "--name", name, "--overwrite")
+    assert (tmp_path / "set" / "frames.jsonl").exists() and not (tmp_path / "set" / "translated").exists()
+
+
 def test_shards_of_machines_and_of_processes(data: Path, tmp_path: Path) -> None:
     assert _shard("0/1", _Process()) == Shard(0, 1)
     assert [_shard(f"{number}/2", _Process(rank, 3)).number for number in range(2) for rank in range(3)] == list(range(6))
