@@ -75,7 +75,7 @@ def synthesize(
     from ssd_core.data.source import open_source
     from ssd_core.data.translations import translations_folder
     from ssd_core.gdt.config import SynthesisConfig
-    from ssd_core.gdt.job import all_tasks, choose_frames
+    from ssd_core.gdt.job import JobDescription, all_tasks, choose_frames, prepare_folder
     from ssd_core.storage.configuration import load_configuration
 
     console = Console(stderr=True)
@@ -83,8 +83,11 @@ def synthesize(
     folder = out or data
     if not folder.is_dir() and out is None:
         raise ValueError(f"--data {data} is no folder, so translations can't lie in it; give one with --out")
-    root = translations_folder(folder, translator.value if name is None else name)
+    called = translator.value if name is None else name
+    root = translations_folder(folder, called)
     process = _this_process()
+    if preview is not None and process.number > 0:
+        return  # The first process makes the whole sheet; the others needn't load a network.
     own = _shard(shard, process)
     if overwrite and own.of > 1:
         raise ValueError("--overwrite would remove what other shards make; remove the folder by hand")
@@ -97,9 +100,10 @@ def synthesize(
         tasks = all_tasks(frames, [_target(wanted) for wanted in dict.fromkeys(condition)])
         workshop = _open(source, frames, translator, settings, console, process.device)
         if preview is None:
-            _run(workshop, tasks, root, (translator, settings), own, overwrite, console)
+            prepare_folder(folder, called, JobDescription.of(translator.value, settings), overwrite)
+            _run(workshop, tasks, folder, called, settings.jpeg_quality, own, console)
             _finish(workshop, tasks, root, console)
-        elif process.number == 0:
+        else:
             _preview(workshop, tasks, root, console)
         for sentence in source.warnings:
             tell(console, "warning", sentence, "yellow")
@@ -110,17 +114,14 @@ def synthesize(
 def _run(
     workshop: Workshop,
     tasks: Sequence[Task],
-    root: Path,
-    chosen: tuple[TranslatorKind, SynthesisConfig],
+    folder: Path,
+    name: str,
+    jpeg_quality: int,
     shard: Shard,
-    overwrite: bool,
     console: Console,
 ) -> None:
-    from ssd_core.gdt.job import JobDescription, prepare_folder, run_job, share_of
+    from ssd_core.gdt.job import run_job, share_of
 
-    kind, settings = chosen
-    folder, name = root.parents[1], root.name
-    prepare_folder(folder, name, JobDescription.of(kind.value, settings), overwrite)
     accepted = done = 0
     with frame_progress(console) as progress:
         bar = progress.add_task(name, total=len(share_of(tasks, shard)))
@@ -130,7 +131,7 @@ def _run(
             accepted, done = accepted + is_accepted, done + 1
             progress.update(bar, advance=1, description=f"{name}, {accepted} of {done} accepted")
 
-        run_job(workshop, tasks, folder, name, settings.jpeg_quality, shard, step)
+        run_job(workshop, tasks, folder, name, jpeg_quality, shard, step)
 
 
 def _finish(workshop: Workshop, tasks: Sequence[Task], root: Path, console: Console) -> None:
@@ -155,6 +156,8 @@ def _preview(workshop: Workshop, tasks: Sequence[Task], root: Path, console: Con
         for start in range(0, len(tasks), size):
             outcomes += workshop.make(tasks[start : start + size])
             progress.update(bar, completed=len(outcomes))
+    for problem in dict.fromkeys(outcome.problem for outcome in outcomes if outcome.problem is not None):
+        tell(console, "warning", f"not on the sheet: {problem}", "yellow")
     path = root / "preview.jpg"
     write_image(path, preview_sheet(outcomes))
     console.print(f"-> {path}", highlight=False, soft_wrap=True, markup=False)

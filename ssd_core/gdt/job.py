@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import shutil
 import time
@@ -18,6 +19,8 @@ from ssd_core.data.frame import Frame, FrameSource
 from ssd_core.data.translations import Item, Shard, TranslationWriter, translations_folder
 from ssd_core.gdt.config import SynthesisConfig
 from ssd_core.gdt.depth_maps import DepthMaps
+from ssd_core.gdt.diffusion.config import COMPUTED_BY
+from ssd_core.gdt.diffusion.prompts import load_prompts
 from ssd_core.gdt.gate import GeometryGate, Verdict
 from ssd_core.gdt.translator import (
     FRAME_CONDITIONS,
@@ -25,6 +28,7 @@ from ssd_core.gdt.translator import (
     TranslatedImage,
     TranslationRequest,
     Translator,
+    UntranslatableError,
     request_seed,
 )
 from ssd_core.images.codec import ImageDecodeError, encode_jpeg
@@ -34,6 +38,7 @@ from ssd_core.storage.json_lines import append_json_line
 CONFIGURATION_FILE = "configuration.yaml"
 SITTINGS_FILE = "sittings.jsonl"
 UNREADABLE = "unreadable"
+UNTRANSLATABLE = "untranslatable"
 
 
 class Task(NamedTuple):
@@ -49,7 +54,8 @@ class Task(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a task; picture and verdict are None where the source couldn't be read (`problem` says why)."""
+    """What became of a task; the request is None where the source couldn't be read, picture and verdict also where it couldn't be
+    translated (`problem` says why)."""
 
     task: Task
     request: TranslationRequest | None
@@ -68,12 +74,28 @@ class JobDescription(StrictModel):
 
     translator: str
     settings: dict[str, Any]
+    contents: dict[str, str] = pydantic.Field(default_factory=dict)
+    """SHA-256 of what files say that the settings only name: of prompts of one's own, for each condition, since others may be added."""
 
     @classmethod
     def of(cls, kind: str, config: SynthesisConfig) -> JobDescription:
-        """All of the configuration but what belongs to other translators."""
+        """All of the configuration but what belongs to other translators. Raises as load_prompts for a file that can't be read."""
         unused = {"physical", "diffusion"} - {kind}
-        return cls(translator=kind, settings=config.model_dump(mode="json", exclude=unused))
+        contents = {}
+        if kind == "diffusion" and config.diffusion.prompts is not None:
+            for condition, template in load_prompts(config.diffusion.prompts):
+                if template is not None:
+                    contents[f"diffusion.prompts.{condition}"] = hashlib.sha256(template.model_dump_json().encode()).hexdigest()
+        return cls(translator=kind, settings=config.model_dump(mode="json", exclude=unused), contents=contents)
+
+    def differences(self, begun: dict[str, Any]) -> list[str]:
+        """Key paths at which it contradicts the plain values of another one."""
+        old, new = ({**values, "settings": _decisive(values.get("settings", {}))} for values in (begun, self.model_dump(mode="json")))
+        # Folders begun by earlier versions say nothing of contents.
+        said = old.pop("contents", {})
+        new["contents"] = {name: digest for name, digest in self.contents.items() if name in said}
+        old["contents"] = {name: said[name] for name in new["contents"]}
+        return sorted(_differing(old, new))
 
 
 class Workshop(NamedTuple):
@@ -86,20 +108,40 @@ class Workshop(NamedTuple):
     seed: int
 
     def make(self, tasks: Sequence[Task]) -> list[Outcome]:
-        """Outcomes in order; of tasks whose picture can't be read, the reason. Raises DataError (depth), ValueError (translator)."""
+        """Outcomes in order; of tasks whose picture can't be read or translated, the reason.
+
+        Raises DataError (depth), ValueError (translator) for what is wrong with more than one picture.
+        """
         requests: list[TranslationRequest | ImageDecodeError] = []
         for _, group in itertools.groupby(tasks, key=lambda task: task.frame.frame_id):
             requests += self._requests(list(group))
         readable = [request for request in requests if isinstance(request, TranslationRequest)]
-        translated = self.translator.translate(readable) if readable else []
-        verdicts = self.gate.judge(readable, [made.image for made in translated])
-        made = iter(zip(translated, verdicts, strict=True))
+        translated = self._translated(readable) if readable else []
+        made = iter(self._judged(readable, translated))
         return [
             Outcome(task, request, *next(made))
             if isinstance(request, TranslationRequest)
             else Outcome(task, None, None, None, str(request))
             for task, request in zip(tasks, requests, strict=True)
         ]
+
+    def _translated(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage | UntranslatableError]:
+        """In order. Where one of several can't be translated each is tried alone: it shall cost no other picture."""
+        try:
+            return list(self.translator.translate(requests))
+        except UntranslatableError as error:
+            if len(requests) == 1:
+                return [error]
+        return [made for request in requests for made in self._translated([request])]
+
+    def _judged(
+        self, requests: Sequence[TranslationRequest], made: Sequence[TranslatedImage | UntranslatableError]
+    ) -> Iterator[tuple[TranslatedImage | None, Verdict | None, str | None]]:
+        """The last fields of each outcome."""
+        pairs = [(request, picture) for request, picture in zip(requests, made, strict=True) if isinstance(picture, TranslatedImage)]
+        verdicts = iter(self.gate.judge([request for request, _ in pairs], [picture.image for _, picture in pairs]) if pairs else ())
+        for picture in made:
+            yield (picture, next(verdicts), None) if isinstance(picture, TranslatedImage) else (None, None, str(picture))
 
     def _requests(self, tasks: Sequence[Task]) -> Iterator[TranslationRequest | ImageDecodeError]:
         """Of one frame, in several conditions."""
@@ -145,7 +187,7 @@ def prepare_folder(folder: Path, name: str, description: JobDescription, overwri
     if path.exists():
         begun = yaml.safe_load(path.read_text())
         begun.pop("git_revision", None)
-        differing = sorted(_differing(begun, description.model_dump(mode="json")))
+        differing = description.differences(begun)
         if differing:
             raise ConfigurationError(
                 f"{root} was begun with other settings ({', '.join(differing)}); give another --name, or replace it with --overwrite"
@@ -201,7 +243,8 @@ def run_job(
 def _write(writer: TranslationWriter, outcome: Outcome, workshop: Workshop, jpeg_quality: int) -> None:
     request, translated, verdict = outcome.request, outcome.translated, outcome.verdict
     if request is None or translated is None or verdict is None:
-        writer.add(outcome.task.item, None, "", False, {"reasons": [UNREADABLE], "problem": outcome.problem})
+        reason = UNREADABLE if request is None else UNTRANSLATABLE
+        writer.add(outcome.task.item, None, "", False, {"reasons": [reason], "problem": outcome.problem})
         return
     record = {
         "reasons": list(verdict.reasons),
@@ -214,6 +257,14 @@ def _write(writer: TranslationWriter, outcome: Outcome, workshop: Workshop, jpeg
         **translated.provenance,
     }
     writer.add(outcome.task.item, encode_jpeg(translated.image, jpeg_quality), ".jpg", verdict.accepted, record)
+
+
+def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
+    """Settings without those that a picture doesn't depend on."""
+    return {
+        name: {key: value for key, value in inner.items() if key not in COMPUTED_BY} if name == "diffusion" else inner
+        for name, inner in settings.items()
+    }
 
 
 def _differing(first: Any, second: Any, path: str = "") -> Iterator[str]:

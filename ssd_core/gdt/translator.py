@@ -22,6 +22,13 @@ FRAME_CONDITIONS: dict[TargetCondition, str] = {"night": "night", "rain": "day-r
 """What frames of these conditions are called in data sets and manifests."""
 
 
+class UntranslatableError(ValueError):
+    """One picture that can't be translated though all settings are right; the message names its frame.
+
+    A job writes it down and goes on; every other error ends the job.
+    """
+
+
 @dataclass(frozen=True, eq=False, slots=True)
 class TranslationRequest:
     """One picture to translate.
@@ -69,7 +76,8 @@ class Translator(Protocol):
     def translate(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage]:
         """Translations in order. What comes of a request depends on nothing else in the batch.
 
-        Raises ValueError, naming the frame, for a request that can't be translated.
+        Raises UntranslatableError where the fault is that of one picture (or of one of several), other errors, which name the frame,
+        where settings or data set are wrong.
         """
         ...
 

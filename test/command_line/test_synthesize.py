@@ -70,6 +70,22 @@ def test_a_preview_writes_a_sheet_and_nothing_else(data: Path, tmp_path: Path) -
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["preview.jpg"]
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_of_several_processes_the_first_makes_the_preview(number: int, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ssd_core.command_line.synthesize._this_process", lambda: _Process(number, 2))
+    if number > 0:
+        monkeypatch.setattr("ssd_core.command_line.synthesize._open", lambda *_: pytest.fail("a network is loaded for nothing"))
+    call("--data", data, "--out", tmp_path, "--translator", "physical", "--condition", "fog", "--preview", 1)
+    assert (tmp_path / "translated" / "physical" / "preview.jpg").exists() == (number == 0)
+
+
+def test_a_preview_says_what_it_cant_show(data: Path, tmp_path: Path) -> None:
+    shutil.copytree(data, tmp_path / "set")
+    next((tmp_path / "set" / "images").rglob("000.*")).write_bytes(b"no picture")
+    output = call("--data", tmp_path / "set", "--translator", "physical", "--condition", "fog", "--condition", "rain", "--preview", 2)
+    assert output.count("not on the sheet") == 1
+
+
 @pytest.mark.parametrize("name", ["..", "", "physical/v2", "/elsewhere"])
 def test_a_name_that_leads_elsewhere_removes_nothing(name: str, data: Path, tmp_path: Path) -> None:
     shutil.copytree(data, tmp_path / "set")

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 from small_streets import write_streets
 
@@ -21,7 +22,7 @@ from ssd_core.gdt.gate import GateScores, GeometryGate
 from ssd_core.gdt.job import JobDescription, Task, Workshop, all_tasks, choose_frames, prepare_folder, run_job
 from ssd_core.gdt.physical.translator import PhysicalTranslator
 from ssd_core.gdt.report import make_report, write_report
-from ssd_core.gdt.translator import TargetCondition, TranslatedImage, TranslationRequest
+from ssd_core.gdt.translator import TargetCondition, TranslatedImage, TranslationRequest, UntranslatableError
 from ssd_core.storage.configuration import ConfigurationError
 
 FRAMES = 8
@@ -35,6 +36,15 @@ class InPairs(PhysicalTranslator):
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage]:
         return [TranslatedImage(made.image, {**made.provenance, "together": len(requests)}) for made in super().translate(requests)]
+
+
+class AllButOne(InPairs):
+    """Can't translate one picture, as Stable Diffusion can't where half precision overflows."""
+
+    def translate(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage]:
+        if any((request.frame_id, request.condition) == ("front/000", "rain") for request in requests):
+            raise UntranslatableError("front/000: not finite")
+        return super().translate(requests)
 
 
 def workshop(source: FrameDataset) -> Workshop:
@@ -154,6 +164,65 @@ def test_a_damaged_source_is_told_and_not_used(data: Path, tmp_path: Path) -> No
     assert [record["reasons"] == ["unreadable"] for record in records] == [True, True, False, False]
     assert all("000.png" in record["problem"] for record in records[:2])
     assert {found.frame_id for found in read_translations(tmp_path, "physical")} <= {"front/001"}
+
+
+def test_a_picture_that_cant_be_translated_costs_no_other(data: Path, tmp_path: Path) -> None:
+    source = FrameDataset(data)
+    able = workshop(source)._replace(translator=AllButOne())
+    assert run_job(able, tasks(source)[:4], tmp_path, "physical", 90) == 4
+    records = read_records(tmp_path / "translated" / "physical")
+    assert [record.get("problem") for record in records] == [None, "front/000: not finite", None, None]
+    assert [record.get("together") for record in records] == [1, None, 2, 2]
+    assert records[1]["reasons"] == ["untranslatable"] and records[1]["image"] is None
+    assert make_report(tmp_path / "translated" / "physical", 4).conditions["day-rain"].reasons["untranslatable"] == 1
+    # It isn't tried again, and a job ends.
+    assert run_job(able, tasks(source)[:4], tmp_path, "physical", 90) == 0
+
+
+def test_what_is_wrong_with_all_pictures_still_ends_a_job(data: Path, tmp_path: Path) -> None:
+    class Misconfigured(InPairs):
+        def translate(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage]:
+            raise DataError("captions.jsonl: no caption of front/000")
+
+    source = FrameDataset(data)
+    with pytest.raises(DataError, match="no caption"):
+        run_job(workshop(source)._replace(translator=Misconfigured()), tasks(source), tmp_path, "physical", 90)
+
+
+def test_physics_says_which_frame_has_no_depth() -> None:
+    nowhere = np.full((48, 64), np.nan, dtype=np.float32)
+    with pytest.raises(UntranslatableError, match="front/7: depth is unknown everywhere"):
+        PhysicalTranslator().translate([TranslationRequest("front/7", np.zeros((48, 64, 3), dtype=np.uint8), nowhere, "night", 1)])
+
+
+def test_another_graphics_card_may_go_on_with_a_job(tmp_path: Path) -> None:
+    def described(**diffusion: object) -> JobDescription:
+        return JobDescription.of("diffusion", SynthesisConfig.model_validate({"diffusion": diffusion}))
+
+    prepare_folder(tmp_path, "diffusion", described(device="cuda:1"))
+    prepare_folder(tmp_path, "diffusion", described(device="cpu", offload="model", attention_slicing=True, vae_slicing=True))
+    with pytest.raises(ConfigurationError, match=r"\(settings\.diffusion\.batch_size, settings\.diffusion\.steps\)"):
+        prepare_folder(tmp_path, "diffusion", described(device="cpu", batch_size=2, steps=9))
+
+
+def test_edited_prompts_need_another_name_and_added_ones_do_not(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.yaml"
+
+    def prepare() -> Path:
+        config = SynthesisConfig.model_validate({"diffusion": {"prompts": file}})
+        return prepare_folder(tmp_path, "diffusion", JobDescription.of("diffusion", config))
+
+    file.write_text('night: {positive: "dark {caption}"}')
+    root = prepare()
+    file.write_text('# Now with fog.\nnight: {positive: "dark {caption}"}\nfog: {positive: "dim {caption}"}')
+    prepare()
+    file.write_text('night: {positive: "black {caption}"}')
+    with pytest.raises(ConfigurationError, match=r"\(contents\.diffusion\.prompts\.night\)"):
+        prepare()
+    # A folder of an earlier version, which wrote no contents, can be gone on with.
+    path = root / "configuration.yaml"
+    path.write_text(path.read_text().partition("contents:")[0])
+    prepare()
 
 
 def test_other_settings_need_another_name(tmp_path: Path) -> None:

@@ -92,6 +92,10 @@ class BrightnessConfig(StrictModel):
         return self
 
 
+COMPUTED_BY = frozenset({"device", "offload", "attention_slicing", "vae_slicing"})
+"""Keys of DiffusionConfig that say where and with how much memory it is computed, not what: a job may go on with others."""
+
+
 class DiffusionConfig(StrictModel):
     """Stable Diffusion with ControlNet on depth and IP-Adapter."""
 

@@ -17,8 +17,8 @@ from ssd_core.gdt.diffusion.config import DiffusionConfig
 from ssd_core.gdt.diffusion.image_prompts import ImagePrompt, ImagePrompts
 from ssd_core.gdt.diffusion.painter import Painter, Painting, choose_device, choose_dtype
 from ssd_core.gdt.diffusion.prompts import Prompt, PromptTemplates, load_prompts
-from ssd_core.gdt.translator import TranslatedImage, TranslationRequest
-from ssd_core.images.codec import Image
+from ssd_core.gdt.translator import TranslatedImage, TranslationRequest, UntranslatableError
+from ssd_core.images.codec import Image, ImageDecodeError
 
 
 class DiffusionTranslator:
@@ -57,7 +57,10 @@ class DiffusionTranslator:
             same_size = list(group)
             for start in range(0, len(same_size), self.batch_size):
                 batch = same_size[start : start + self.batch_size]
-                painted = self._painter.paint([item.painting for item in batch])
+                try:
+                    painted = self._painter.paint([item.painting for item in batch])
+                except FloatingPointError as error:
+                    raise UntranslatableError(f"{', '.join(item.frame_id for item in batch)}: {error}") from error
                 translated += [item.finish(picture) for item, picture in zip(batch, painted, strict=True)]
         return translated
 
@@ -71,8 +74,11 @@ class DiffusionTranslator:
         return caption, self._prompts.fill(request.condition, caption)
 
     def image_prompt(self, request: TranslationRequest) -> ImagePrompt | None:
-        """The real picture that the request's seed draws; None without an adapter."""
-        return self._image_prompts.draw(request.condition, request.seed) if self._image_prompts else None
+        """The real picture that the request's seed draws; None without an adapter. Raises UntranslatableError if it is damaged."""
+        try:
+            return self._image_prompts.draw(request.condition, request.seed) if self._image_prompts else None
+        except ImageDecodeError as error:
+            raise UntranslatableError(f"{request.frame_id}: its image prompt: {error}") from error
 
     def settings(self) -> dict[str, Any]:
         """What is the same for all pictures, for the manifest."""
@@ -100,16 +106,25 @@ class _Prepared:
     """A request on its canvas."""
 
     def __init__(self, translator: DiffusionTranslator, request: TranslationRequest) -> None:
+        self._translator, self._request = translator, request
+        try:
+            depth = control_picture(request.depth, request.depth_kind)
+        except ValueError as error:
+            raise UntranslatableError(f"{request.frame_id}: {error}") from error
         try:
             self.canvas = Canvas.fit((request.image.shape[1], request.image.shape[0]), translator.config.long_side)
-            control = self.canvas.place(control_picture(request.depth, request.depth_kind))
+            control = self.canvas.place(depth)
         except ValueError as error:
             raise ValueError(f"{request.frame_id}: {error}") from error
-        self._translator, self._request = translator, request
         self._caption, self._prompt = translator.caption(request)
         self._image_prompt = translator.image_prompt(request)
         picture = self._image_prompt.image if self._image_prompt else None
         self.painting = Painting(self.canvas.place(request.image), control, self._prompt, picture, request.seed)
+
+    @property
+    def frame_id(self) -> str:
+        """Of the request."""
+        return self._request.frame_id
 
     def finish(self, painted: Image) -> TranslatedImage:
         """Back to the source's pixels; nights are adjusted."""

@@ -30,7 +30,7 @@ class PhysicalTranslator:
         self.config = config or PhysicalConfig()
 
     def translate(self, requests: Sequence[TranslationRequest]) -> list[TranslatedImage]:
-        """See Translator. Needs metric depth; raises ValueError without."""
+        """See Translator. Needs metric depth; raises ValueError without, UntranslatableError if it is unknown everywhere."""
         return [self._translate(request) for request in requests]
 
     def _translate(self, request: TranslationRequest) -> TranslatedImage:

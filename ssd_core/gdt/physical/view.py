@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ssd_core.data.intrinsics import assumed_camera
 from ssd_core.gdt.physical.light import Array, blurred, decode, luminance, smooth_step
-from ssd_core.gdt.translator import TranslationRequest
+from ssd_core.gdt.translator import TranslationRequest, UntranslatableError
 from ssd_core.geometry.camera import PinholeCamera
 
 SKY_DEPTH = 2000.0
@@ -83,7 +83,11 @@ class View:
 
 
 def make_view(request: TranslationRequest) -> View:
-    """The geometry of a request. Raises ValueError, naming the frame, for depth that isn't metric or isn't of the picture's size."""
+    """The geometry of a request.
+
+    Raises, naming the frame, ValueError for depth that isn't metric or isn't of the picture's size, UntranslatableError for depth that is
+    unknown everywhere.
+    """
     height, width = request.image.shape[:2]
     if request.depth_kind != "metric":
         raise ValueError(f"{request.frame_id}: relative depth says nothing of metres; give a model of metric depth")
@@ -91,6 +95,8 @@ def make_view(request: TranslationRequest) -> View:
         raise ValueError(
             f"{request.frame_id}: depth of {request.depth.shape[1]}x{request.depth.shape[0]} for a picture of {width}x{height}"
         )
+    if not _is_known(request.depth).any():
+        raise UntranslatableError(f"{request.frame_id}: depth is unknown everywhere")
     camera = request.camera or assumed_camera((width, height))
     ray_x, ray_y = _rays(camera.scaled(width, height))
     light = decode(request.image)
@@ -128,11 +134,13 @@ def _rays(camera: PinholeCamera) -> tuple[Array, Array]:
     return x[None], y[:, None]
 
 
+def _is_known(depth: Array) -> npt.NDArray[np.bool_]:
+    return np.asarray(~np.isnan(depth) & (depth != 0))
+
+
 def _filled(depth: Array) -> Array:
-    """Unknown pixels get the depth of the nearest known one; too close is very near."""
-    known = ~np.isnan(depth) & (depth != 0)
-    if not known.any():
-        raise ValueError("depth is unknown everywhere")
+    """Unknown pixels get the depth of the nearest known one, of which there must be one; too close is very near."""
+    known = _is_known(depth)
     depth = np.where(np.isneginf(depth), np.float32(0.1), depth)
     if known.all():
         return np.asarray(depth, dtype=np.float32)

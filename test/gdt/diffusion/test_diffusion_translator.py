@@ -21,7 +21,7 @@ from tiny_models import save_all
 
 from ssd_core.gdt.diffusion import DiffusionConfig, build_translator
 from ssd_core.gdt.diffusion.captioner import CaptionFile
-from ssd_core.gdt.translator import TranslatedImage, TranslationRequest, Translator
+from ssd_core.gdt.translator import TranslatedImage, TranslationRequest, Translator, UntranslatableError
 from ssd_core.images.codec import write_image
 from ssd_core.model.checkpoint import ModelLoadError
 from ssd_core.storage.json_lines import append_json_line
@@ -212,8 +212,27 @@ def test_a_prompt_that_is_too_long_is_told_once(models: Path, caplog: pytest.Log
 
 
 def test_depth_that_is_unknown_names_the_frame(translator: Translator) -> None:
-    with pytest.raises(ValueError, match="front/0: depth is unknown everywhere"):
+    with pytest.raises(UntranslatableError, match="front/0: depth is unknown everywhere"):
         translator.translate([request(depth=np.full((50, 90), np.nan, dtype=np.float32))])
+    with pytest.raises(ValueError, match="front/0: a picture of 90x40 for a canvas of 90x50") as wrong:
+        translator.translate([request(depth=np.ones((40, 90), dtype=np.float32))])
+    assert not isinstance(wrong.value, UntranslatableError), "a depth of another size is the data set's fault"
+
+
+def test_a_damaged_image_prompt_and_an_overflow_are_one_pictures_fault(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_image(tmp_path / "nights" / "0.png", np.zeros((40, 60, 3), dtype=np.uint8))
+    adapter = {"model": {"name": str(models / "adapter")}, "images": {"night": str(tmp_path / "nights")}}
+    translator = build_translator(configuration(models, adapter=adapter, steps=1))
+    pipeline: Any = translator._painter._pipeline  # type: ignore[attr-defined]
+    decode = pipeline.vae.decode
+    monkeypatch.setattr(pipeline.vae, "decode", lambda latents, **options: decode(latents * np.nan, **options))
+    with pytest.raises(UntranslatableError, match=r"front/0, front/1: .*aren't finite; load it with precision bf16"):
+        translator.translate([request(), request(1)])
+    (tmp_path / "nights" / "0.png").write_bytes(b"no picture")
+    with pytest.raises(UntranslatableError, match=r"front/0: its image prompt: .*0\.png"):
+        translator.translate([request()])
 
 
 def test_what_is_missing_is_named_with_its_folder(models: Path, tmp_path: Path) -> None:
