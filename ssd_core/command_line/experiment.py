@@ -76,4 +76,4 @@ def _write_table(settings: ExperimentConfig, results: Path) -> str:
 def _translate(folder: Path, translator: str) -> None:
     from ssd_core.command_line.synthesize import Target, TranslatorKind, synthesize
 
-    synthesize(data=folder, translator=TranslatorKind(translator), condition=[Target.NIGHT, Target.RAIN])
+    synthesize(data=folder, translator=TranslatorKind(translator), condition=[Target.NIGHT, Target.RAIN], triplets=True)

@@ -61,6 +61,9 @@ def synthesize(
     shard: Annotated[str, typer.Option(metavar="I/N", help="This run's share: 0/4, 1/4, ... of runs on other machines.")] = "0/1",
     preview: Annotated[int | None, typer.Option(min=1, help="Only a sheet of so many frames, spread evenly.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="That many frames, spread evenly.")] = None,
+    triplets: Annotated[
+        bool, typer.Option("--triplets", help="Only frames with a neighbour before and after, as students are shown.")
+    ] = False,
     cameras: Annotated[list[str] | None, typer.Option(help="Only these cameras: A,B or several times.")] = None,
     split: Annotated[str | None, typer.Option(help="Of a data set; default: nuScenes train (v1.0-mini mini_train), else all.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what an earlier run made; not with shards.")] = False,
@@ -96,7 +99,8 @@ def synthesize(
         tell(console, "note", f"{data}: the frames of split {chosen} are translated, which are there to learn from (--split)", "yellow")
     source = open_source(data, split_names(cameras), split=chosen)
     try:
-        frames = choose_frames(source.frames(), settings.source_conditions, preview or limit)
+        offered = _with_neighbours(source, settings.source_conditions) if triplets else source.frames()
+        frames = choose_frames(offered, settings.source_conditions, preview or limit)
         tasks = all_tasks(frames, [_target(wanted) for wanted in dict.fromkeys(condition)])
         workshop = _open(source, frames, translator, settings, console, process.device)
         if preview is None:
@@ -109,6 +113,20 @@ def synthesize(
             tell(console, "warning", sentence, "yellow")
     finally:
         source.close()
+
+
+def _with_neighbours(source: FrameSource, conditions: Sequence[str]) -> list[Frame]:
+    """Frames of these conditions that become the middle of a triplet. Raises DataError if there is none."""
+    from ssd_core.data.errors import DataError
+    from ssd_core.data.triplets import find_triplets
+
+    offered = [frame for frame in source.frames() if frame.condition in conditions]
+    found = [triplet.current for triplet in find_triplets(offered, look_up=getattr(source, "frame", None)).triplets]
+    if offered and not found:
+        raise DataError(
+            f"none of {len(offered)} frames of condition {' or '.join(conditions)} has a neighbour before and after (--triplets)"
+        )
+    return found
 
 
 def _run(

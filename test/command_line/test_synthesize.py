@@ -12,16 +12,18 @@ from typer.testing import CliRunner
 
 from ssd_core.command_line.main import app
 from ssd_core.command_line.synthesize import _Process, _shard
+from ssd_core.data.errors import DataError
 from ssd_core.data.translations import Shard, read_records, read_translations
 from ssd_core.gdt.config import SynthesisConfig
 from ssd_core.images.codec import write_image
 from ssd_core.storage.configuration import load_configuration
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "test" / "gdt"), str(ROOT / "test" / "data")]
+sys.path[:0] = [str(ROOT / "test" / part) for part in ("gdt", "data", "training")]
 
 from nuscenes_tree import SCENES, write_nuscenes  # noqa: E402
 from small_streets import write_streets  # noqa: E402
+from small_video import write_video  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -92,6 +94,19 @@ def test_a_name_that_leads_elsewhere_removes_nothing(name: str, data: Path, tmp_
     with pytest.raises(ValueError, match=r"--name, data.translator\): it must name a folder in .*translated"):
         call("--data", tmp_path / "set", "--translator", "physical", "--condition", "night", "--name", name, "--overwrite")
     assert (tmp_path / "set" / "frames.jsonl").exists() and not (tmp_path / "set" / "translated").exists()
+
+
+def test_only_what_students_are_shown_is_translated_if_asked_for(tmp_path: Path) -> None:
+    write_video(tmp_path / "set", 5)
+    options = ("--data", tmp_path / "set", "--translator", "physical", "--condition", "night")
+    call(*options, "--triplets")
+    root = tmp_path / "set" / "translated" / "physical"
+    assert len(read_records(root)) == 3
+    call(*options)
+    assert len(read_records(root)) == 5
+    write_video(tmp_path / "pair", 2)
+    with pytest.raises(DataError, match=r"none of 2 frames of condition day-clear .*\(--triplets\)"):
+        call("--data", tmp_path / "pair", "--translator", "physical", "--condition", "night", "--triplets")
 
 
 def test_shards_of_machines_and_of_processes(data: Path, tmp_path: Path) -> None:
