@@ -20,7 +20,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 
@@ -31,6 +30,7 @@ from ssd_core.geometry.lidar import SparseDepth
 from ssd_core.images.codec import Image, ImageDecodeError, read_image
 from ssd_core.storage.atomic_write import atomic_write, atomic_write_text
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
+from ssd_core.storage.locks import take_lock
 
 FORMAT_VERSION = 1
 DESCRIPTION_FILE = "dataset.json"
@@ -57,14 +57,8 @@ class FrameDatasetWriter:
     def __init__(self, folder: Path, source: dict[str, Any]) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
-        # Not of one thread: whichever drops the writer last lets go of the folder.
-        self._lock = filelock.FileLock(folder / _LOCK_FILE, thread_local=False)
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise DataError(
-                f"{folder}: another run writes frames into it. Fix: wait until it ends or stop it, or give another folder"
-            ) from error
+        refusal = DataError(f"{folder}: another run writes frames into it. Fix: wait until it ends or stop it, or give another folder")
+        self._lock = take_lock(folder / _LOCK_FILE, refusal)
         try:
             self._known = self._begin(source)
         except BaseException:

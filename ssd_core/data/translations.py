@@ -15,11 +15,10 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import filelock
-
 from ssd_core.data.errors import DataError
 from ssd_core.storage.atomic_write import atomic_write
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
+from ssd_core.storage.locks import take_lock
 
 TRANSLATED_FOLDER = "translated"
 REJECTED_FOLDER = "rejected"
@@ -69,16 +68,11 @@ class TranslationWriter:
         self._folder, self._root = folder, translations_folder(folder, translator)
         self._manifest = self._root / (shard or Shard()).manifest
         self._root.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(self._root / f".{self._manifest.name}.lock")
         self._known: dict[Item, bool] = {}
 
     def __enter__(self) -> TranslationWriter:
-        try:
-            self._lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise DataError(
-                f"{self._manifest}: another run writes it; share the work between runs with --shard 0/2 and --shard 1/2"
-            ) from error
+        refusal = DataError(f"{self._manifest}: another run writes it; share the work between runs with --shard 0/2 and --shard 1/2")
+        self._lock = take_lock(self._root / f".{self._manifest.name}.lock", refusal)
         self._known = {Item(record["frame_id"], record["condition"]): bool(record["accepted"]) for record in read_records(self._root)}
         return self
 

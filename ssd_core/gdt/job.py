@@ -32,7 +32,7 @@ from ssd_core.gdt.translator import (
     request_seed,
 )
 from ssd_core.images.codec import ImageDecodeError, encode_jpeg
-from ssd_core.storage.configuration import ConfigurationError, StrictModel, save_configuration
+from ssd_core.storage.configuration import ConfigurationError, StrictModel, configuration_differences, save_configuration
 from ssd_core.storage.json_lines import append_json_line
 
 CONFIGURATION_FILE = "configuration.yaml"
@@ -89,13 +89,13 @@ class JobDescription(StrictModel):
         return cls(translator=kind, settings=config.model_dump(mode="json", exclude=unused), contents=contents)
 
     def differences(self, begun: dict[str, Any]) -> list[str]:
-        """Key paths at which it contradicts the plain values of another one."""
+        """Where it contradicts the plain values of another one, as of `configuration_differences`."""
         old, new = ({**values, "settings": _decisive(values.get("settings", {}))} for values in (begun, self.model_dump(mode="json")))
         # Folders begun by earlier versions say nothing of contents.
         said = old.pop("contents", {})
         new["contents"] = {name: digest for name, digest in self.contents.items() if name in said}
         old["contents"] = {name: said[name] for name in new["contents"]}
-        return sorted(_differing(old, new))
+        return configuration_differences(old, new)
 
 
 class Workshop(NamedTuple):
@@ -265,12 +265,3 @@ def _decisive(settings: dict[str, Any]) -> dict[str, Any]:
         name: {key: value for key, value in inner.items() if key not in COMPUTED_BY} if name == "diffusion" else inner
         for name, inner in settings.items()
     }
-
-
-def _differing(first: Any, second: Any, path: str = "") -> Iterator[str]:
-    """Key paths at which two trees of values differ."""
-    if isinstance(first, dict) and isinstance(second, dict):
-        for key in first.keys() | second.keys():
-            yield from _differing(first.get(key), second.get(key), f"{path}.{key}" if path else str(key))
-    elif pydantic.TypeAdapter(Any).dump_json(first) != pydantic.TypeAdapter(Any).dump_json(second):
-        yield path

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-import filelock
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -29,6 +28,7 @@ from ssd_core.images.codec import write_image
 from ssd_core.runtime.backends.torch import cpu_multiplies_bf16
 from ssd_core.storage.atomic_write import atomic_write, atomic_write_text
 from ssd_core.storage.json_lines import append_json_line, read_json_lines
+from ssd_core.storage.locks import take_lock
 from ssd_core.training.config import LoopConfig
 
 Picture = npt.NDArray[np.uint8]
@@ -152,13 +152,8 @@ class Trainer:
             yield
             return
         self.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.folder / LOCK_FILE)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout as error:
-            raise TrainingError(
-                f"{self.folder}: another run trains in it. Fix: wait until it ends or stop it, or give another folder"
-            ) from error
+        refusal = TrainingError(f"{self.folder}: another run trains in it. Fix: wait until it ends or stop it, or give another folder")
+        lock = take_lock(self.folder / LOCK_FILE, refusal)
         try:
             yield
         finally:
